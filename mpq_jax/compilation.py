@@ -1,0 +1,66 @@
+"""Compiling at the top: one place that lowers, compiles, times, and knows the backends."""
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+# XLA's CPU fusion emitters recompute a parent's transform for each consumer: kinematic chains
+# take minutes to compile with them (BUILD_NOTES.md). A debug option, so it may vanish.
+CPU_OPTIONS = {'xla_cpu_use_fusion_emitters': False}
+
+
+@dataclasses.dataclass(frozen=True)
+class CompiledFunction:
+    """An executable for arguments of one shape; anything else is refused, never recompiled."""
+
+    name: str
+    executable: Any
+    compile_seconds: float
+    temporary_bytes: int  # what XLA allots for temporaries; 0 where the backend does not say
+
+    def __call__(self, *args):
+        return self.executable(*args)
+
+
+def compile(fn: Callable, *args, name: str = '', donate: tuple[int, ...] = ()) -> CompiledFunction:
+    """Compiles a function ahead of time for the default backend.
+
+    Args:
+      fn: a pure function of pytrees of arrays.
+      *args: example arguments, or `jax.ShapeDtypeStruct`s in their place.
+      name: for messages; the function's own if empty.
+      donate: positions of arguments whose buffers the result may take over.
+
+    Returns:
+      A callable for arguments of the same shapes and types.
+    """
+    begin = time.perf_counter()
+    lowered = jax.jit(fn, donate_argnums=donate).lower(*args)
+    executable = _compile(lowered)
+    memory = executable.memory_analysis()
+    return CompiledFunction(
+        name or getattr(fn, '__name__', 'function'),
+        executable,
+        time.perf_counter() - begin,
+        getattr(memory, 'temp_size_in_bytes', 0),
+    )
+
+
+def _compile(lowered):
+    if jax.default_backend() != 'cpu':
+        return lowered.compile()
+    try:
+        return lowered.compile(compiler_options=CPU_OPTIONS)
+    except Exception as error:
+        if not any(option in str(error) for option in CPU_OPTIONS):
+            raise
+        warnings.warn(
+            f'this XLA no longer takes {CPU_OPTIONS}: models with kinematic chains may take '
+            'minutes to compile on CPU',
+            stacklevel=3,
+        )
+        return lowered.compile()

@@ -1,0 +1,163 @@
+"""Learning Q: sample states, make free-energy targets, fit the network."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mpq_jax import mppi, replay_buffer
+from mpq_jax.agent import Agent, QParams
+from mpq_jax.config import LearnerConfig, PlannerConfig
+from mpq_jax.replay_buffer import ReplayBuffer, Transition
+from mpq_jax.simulator import Model
+
+_ADAM = optax.scale_by_adam()
+
+
+class LearnerState(NamedTuple):
+    params: QParams
+    target_params: QParams  # () without a target network
+    optimizer: optax.OptState
+
+
+class LearnMetrics(NamedTuple):
+    """Scalars of one round."""
+
+    q_loss: jax.Array  # mean over the last epoch, or over the round's fresh minibatches
+    target_mean: jax.Array  # of the finite targets
+    nonfinite_targets: jax.Array  # fraction, masked out of the loss
+
+
+class _Minibatch(NamedTuple):
+    observation: jax.Array  # [K, no]
+    action: jax.Array  # [K, nu]
+    target: jax.Array  # [K]
+
+
+def init(config: LearnerConfig, agent: Agent, observation: jax.Array, key: jax.Array):
+    """A fresh learner for observations and actions of the given size."""
+    assert agent.network is not None
+    action = jnp.zeros(agent.simulator.action_size)
+    params = agent.network.init(key, observation, action)
+    return LearnerState(params, params if config.target_network else (), _ADAM.init(params))
+
+
+def learn(
+    planner: PlannerConfig,
+    config: LearnerConfig,
+    agent: Agent,
+    models: Model,
+    state: LearnerState,
+    buffer: ReplayBuffer,
+    key: jax.Array,
+) -> tuple[LearnerState, LearnMetrics]:
+    """One learning round for one seed.
+
+    'fitted': the targets of `num_states` states are made at once with the round's parameters,
+    then fitted for `epochs`. 'per_minibatch': every minibatch gets fresh targets (the paper's).
+    """
+    rounds = {'fitted': _fitted_round, 'per_minibatch': _per_minibatch_round}
+    return rounds[config.mode](planner, config, agent, models, state, buffer, key)
+
+
+def make_targets(
+    planner: PlannerConfig,
+    config: LearnerConfig,
+    agent: Agent,
+    models: Model,
+    params: QParams,
+    batch: Transition,
+    key: jax.Array,
+) -> jax.Array:
+    """Targets y = c + gamma V(s') `[B]` (Eq. 19); y = c at a true termination."""
+    terminal_cost = agent.terminal_cost(params)
+
+    def one(item):
+        transition, key = item
+        value, _ = mppi.state_value(
+            planner, agent.simulator, terminal_cost, models, transition.next_state, key,
+            iterations=config.target_iterations,
+        )  # fmt: skip
+        following = jnp.where(transition.terminated, 0.0, planner.discount * value)
+        return transition.cost + following
+
+    count = batch.cost.shape[0]
+    keys = jax.random.split(key, count)
+    chunk = config.target_chunk or count
+    if chunk >= count:
+        return jax.vmap(one)((batch, keys))
+    return jax.lax.map(one, (batch, keys), batch_size=chunk)
+
+
+def model_steps(planner: PlannerConfig, config: LearnerConfig, agent: Agent) -> int:
+    """Physics steps of the planner's models in one round for one seed."""
+    states = config.num_states
+    if config.mode == 'per_minibatch':
+        states = config.num_minibatches * config.minibatch_size
+    plans = states * (config.target_iterations + 1) * planner.num_samples
+    return plans * (planner.horizon - 1) * agent.simulator.steps_per_control
+
+
+def _fitted_round(planner, config, agent, models, state, buffer, key):
+    sample_key, target_key, order_key = jax.random.split(key, 3)
+    batch = replay_buffer.sample(buffer, sample_key, config.num_states)
+    params = state.target_params if config.target_network else state.params
+    targets = make_targets(planner, config, agent, models, params, batch, target_key)
+    examples = _Minibatch(batch.observation, batch.action, targets)
+
+    def epoch(state, key):
+        order = jax.random.permutation(key, config.num_states)
+        whole = config.num_states // config.minibatch_size * config.minibatch_size
+        order = order[:whole].reshape(-1, config.minibatch_size)
+
+        def step(state, places):
+            return _gradient_step(
+                config, agent, state, jax.tree.map(lambda leaf: leaf[places], examples)
+            )
+
+        state, losses = jax.lax.scan(step, state, order)
+        return state, jnp.mean(losses)
+
+    state, losses = jax.lax.scan(epoch, state, jax.random.split(order_key, config.epochs))
+    return state, _metrics(losses[-1], targets)
+
+
+def _per_minibatch_round(planner, config, agent, models, state, buffer, key):
+    def step(state, key):
+        sample_key, target_key = jax.random.split(key)
+        batch = replay_buffer.sample(buffer, sample_key, config.minibatch_size)
+        params = state.target_params if config.target_network else state.params
+        targets = make_targets(planner, config, agent, models, params, batch, target_key)
+        examples = _Minibatch(batch.observation, batch.action, targets)
+        state, loss = _gradient_step(config, agent, state, examples)
+        return state, (loss, targets)
+
+    keys = jax.random.split(key, config.num_minibatches)
+    state, (losses, targets) = jax.lax.scan(step, state, keys)
+    return state, _metrics(jnp.mean(losses), targets)
+
+
+def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, batch: _Minibatch):
+    """One Adam step on the mean squared error of the finite targets."""
+    usable = jnp.isfinite(batch.target)
+    targets = jnp.where(usable, batch.target, 0.0)
+
+    def loss(params):
+        q = agent.network.apply(params, batch.observation, batch.action)
+        errors = jnp.where(usable, q - targets, 0.0)
+        return jnp.sum(errors**2) / jnp.maximum(jnp.sum(usable), 1)
+
+    value, gradients = jax.value_and_grad(loss)(state.params)
+    directions, optimizer = _ADAM.update(gradients, state.optimizer)
+    updates = jax.tree.map(lambda d: -config.learning_rate * d, directions)
+    params = optax.apply_updates(state.params, updates)
+    target_params = state.target_params
+    if config.target_network:
+        target_params = optax.incremental_update(params, target_params, config.polyak)
+    return LearnerState(params, target_params, optimizer), value
+
+
+def _metrics(q_loss: jax.Array, targets: jax.Array) -> LearnMetrics:
+    usable = jnp.isfinite(targets)
+    return LearnMetrics(q_loss, jnp.mean(targets, where=usable), 1.0 - jnp.mean(usable))

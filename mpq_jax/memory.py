@@ -1,0 +1,59 @@
+"""How much fits: estimates of what a program needs, before it is compiled."""
+
+import os
+
+import jax
+
+from mpq_jax.config import Config
+from mpq_jax.simulator import Simulator
+from mpq_jax.validation import ConfigError
+
+_GIB = 2**30
+# Trajectories a CPU batch needs to run at full speed; larger ones only leave the cache.
+_CPU_BATCH = 8192
+
+
+def available_bytes() -> int:
+    """Memory of the default device, or of the machine when that is a CPU."""
+    device = jax.devices()[0]
+    stats = device.memory_stats() if device.platform != 'cpu' else None
+    if stats and 'bytes_limit' in stats:
+        return stats['bytes_limit']
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+
+
+def budget_bytes(config: Config) -> int:
+    """What a program's temporaries may take."""
+    stated = config.training.memory_gib
+    return int(stated * _GIB) if stated else available_bytes() // 2
+
+
+def plan_bytes(config: Config, simulator: Simulator) -> int:
+    """Estimated temporaries of one plan: N trajectories, their noise, actions and costs."""
+    planner = config.planner
+    widths = config.learner.hidden_width * config.learner.hidden_layers if config.learns else 0
+    numbers = 3 * planner.horizon * simulator.action_size + 2 * planner.horizon + 2 * widths
+    return planner.num_samples * (simulator.trajectory_bytes + 4 * numbers)
+
+
+def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int) -> int:
+    """How many of `wanted` plans to run at once, in each of `batch` seeds.
+
+    As many as the budget allows; on a CPU no more than keep it busy.
+
+    Raises:
+      ConfigError: not even one fits.
+    """
+    one = plan_bytes(config, simulator) * batch
+    fitting = budget_bytes(config) // one
+    if fitting < 1:
+        raise ConfigError(
+            'training.memory_gib',
+            round(budget_bytes(config) / _GIB, 3),
+            f'at least {one / _GIB:.3f}, what one plan of {config.planner.num_samples} samples '
+            f'takes for each of {batch} seeds: lower num_seeds or planner.num_samples',
+        )
+    if jax.default_backend() == 'cpu':
+        fitting = min(fitting, max(1, _CPU_BATCH // (batch * config.planner.num_samples)))
+    rounds = -(-wanted // min(wanted, fitting))
+    return -(-wanted // rounds)

@@ -1,0 +1,20 @@
+"""Physics as pure functions: `make_simulator` picks the backend that a config names."""
+
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.simulator.equations_simulator import make_equations_simulator
+from mpq_jax.simulator.mjx_simulator import make_mjx_simulator
+from mpq_jax.simulator.simulator import Model, Rollout, Simulator, State, rollout
+from mpq_jax.tasks.task import Task
+
+__all__ = ['Model', 'Rollout', 'Simulator', 'State', 'make_simulator', 'rollout']
+
+_BACKENDS = {'mjx': make_mjx_simulator, 'equations': make_equations_simulator}
+
+
+def make_simulator(task: Task, physics: PhysicsConfig | None = None) -> Simulator:
+    """The simulator of a task; backend 'auto' is MJX where the task has an MJCF."""
+    physics = physics or PhysicsConfig()
+    backend = physics.backend
+    if backend == 'auto':
+        backend = 'equations' if task.mjcf is None else 'mjx'
+    return _BACKENDS[backend](task, physics)

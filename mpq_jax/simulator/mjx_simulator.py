@@ -1,0 +1,144 @@
+"""Physics by MuJoCo MJX: a task's MJCF as pure functions of (model, state, action)."""
+
+import contextlib
+import io
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.simulator.mujoco_model import (
+    action_scale,
+    edited_model,
+    load_model,
+    physics_steps_per_control,
+    sensor_slices,
+)
+from mpq_jax.simulator.simulator import Simulator, State
+from mpq_jax.tasks.task import Reading, Task
+from mpq_jax.validation import TaskError
+
+with contextlib.redirect_stdout(io.StringIO()):  # its import prints that Warp is absent
+    from mujoco import mjx
+
+
+def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
+    """Builds the task's simulator.
+
+    Raises:
+      TaskError: the MJCF cannot be loaded, or has a feature that MJX does not support.
+    """
+    mj_model = load_model(task, physics)
+    nominal = _put(task, mj_model, physics)
+    blank = mjx.make_data(mj_model, impl=physics.impl)
+    middle, half = action_scale(mj_model)
+    sensors = sensor_slices(mj_model)
+    randomized = _RandomizedLeaves(task, mj_model, physics)
+    timestep = mj_model.opt.timestep
+    num_steps = physics_steps_per_control(task, mj_model)
+
+    def to_data(state: State, control):
+        return blank.replace(
+            qpos=state.qpos,
+            qvel=state.qvel,
+            act=state.act,
+            qacc_warmstart=state.warmstart,
+            ctrl=control,
+        )
+
+    def to_reading(state: State, sensordata) -> Reading:
+        named = {name: sensordata[place] for name, place in sensors.items()}
+        return Reading(state.qpos, state.qvel, named)
+
+    def step(leaves, state: State, action):
+        model = randomized.merge(nominal, leaves)
+        control = middle + half * action
+
+        def physics_step(state: State, _):
+            data = mjx.step(model, to_data(state, control))
+            qpos, qvel = data.qpos, data.qvel
+            if task.after_physics_step is not None:
+                qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
+            state = State(qpos, qvel, data.act, data.qacc_warmstart, state.variables)
+            return state, data.sensordata
+
+        if num_steps == 1:
+            following, sensordata = physics_step(state, None)
+        else:
+            following, all_sensordata = jax.lax.scan(physics_step, state, length=num_steps)
+            sensordata = all_sensordata[0]
+        return following, to_reading(state, sensordata)
+
+    def read(leaves, state: State) -> Reading:
+        if not sensors:
+            return Reading(state.qpos, state.qvel, {})
+        model = randomized.merge(nominal, leaves)
+        data = mjx.forward(model, to_data(state, jnp.zeros(mj_model.nu)))
+        return to_reading(state, data.sensordata)
+
+    return Simulator(
+        task=task,
+        backend='mjx',
+        action_size=mj_model.nu,
+        steps_per_control=num_steps,
+        num_activations=mj_model.na,
+        trajectory_bytes=_trajectory_bytes(blank),
+        step=step,
+        read=read,
+        make_models=randomized.stack,
+    )
+
+
+def _put(task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig) -> mjx.Model:
+    try:
+        return mjx.put_model(mj_model, impl=physics.impl)
+    except NotImplementedError as error:
+        raise TaskError(f'task {task.name!r}: MJX cannot simulate its MJCF: {error}') from error
+
+
+def _trajectory_bytes(blank: mjx.Data) -> int:
+    """An estimate, checked against compiled programs in the tests: MJX's data, twice."""
+    return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
+
+
+class _RandomizedLeaves:
+    """The leaves of `mjx.Model` that the task's parameters reach, and only those.
+
+    Each set of values goes through an edited MjModel and `mj_setConst`, so constants that
+    depend on it (inverse weights, tendon lengths) follow.
+    """
+
+    def __init__(self, task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig):
+        self._task, self._mj_model, self._physics = task, mj_model, physics
+        self._names = [p.name for p in task.parameters]
+        self._places = self._differing_places()
+
+    def stack(self, values) -> tuple[jax.Array, ...]:
+        """Values `[D]` by name -> the leaves that differ, each with leading axis D."""
+        count = len(next(iter(values.values()))) if values else 1
+        draws = [{name: float(values[name][i]) for name in self._names} for i in range(count)]
+        models = [self._leaves(draw) for draw in draws]
+        return tuple(jnp.stack([model[place] for model in models]) for place in self._places)
+
+    def merge(self, nominal: mjx.Model, leaves: tuple[jax.Array, ...]) -> mjx.Model:
+        everything, structure = jax.tree.flatten(nominal)
+        for place, leaf in zip(self._places, leaves, strict=True):
+            everything[place] = leaf
+        return jax.tree.unflatten(structure, everything)
+
+    def _leaves(self, values: dict[str, float]) -> list[jax.Array]:
+        edited = edited_model(self._task, self._mj_model, values)
+        return jax.tree.leaves(_put(self._task, edited, self._physics))
+
+    def _differing_places(self) -> list[int]:
+        nominal = self._task.true_parameters
+        reference = self._leaves(nominal)
+        places: set[int] = set()
+        for parameter in self._task.parameters:
+            for value in (parameter.low, parameter.high):
+                other = self._leaves(nominal | {parameter.name: value})
+                pairs = enumerate(zip(reference, other, strict=True))
+                places |= {i for i, (a, b) in pairs if not np.array_equal(a, b)}
+        return sorted(places)

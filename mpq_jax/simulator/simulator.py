@@ -1,0 +1,79 @@
+"""What the planner and the learner see of any physics: two pure functions and a model."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpq_jax.tasks.task import Reading, Start, Task, Variables
+
+Model = Any  # a pytree of the parameters that may differ between copies of the system
+
+
+class State(NamedTuple):
+    """All that the future of a system depends on; small enough for a replay buffer."""
+
+    qpos: jax.Array  # [nq]
+    qvel: jax.Array  # [nv]
+    act: jax.Array  # [na], actuator activations
+    warmstart: jax.Array  # [nv], the constraint solver's last acceleration
+    variables: Variables  # the task's own
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Simulator:
+    """A copy of a task's physics, as pure functions of single, unbatched arrays."""
+
+    task: Task
+    backend: str
+    action_size: int  # nu
+    steps_per_control: int  # physics steps a control step
+    num_activations: int  # na
+    trajectory_bytes: int  # XLA temporaries a trajectory in a batch, estimated
+    # (model, state, action [nu] in [-1, 1]) -> (state a control step later, reading of `state`).
+    # MuJoCo's sensors belong to the state before a physics step: the reading costs nothing here.
+    step: Callable[[Model, State, jax.Array], tuple[State, Reading]]
+    # (model, state) -> reading, for a state from which no step is taken.
+    read: Callable[[Model, State], Reading]
+    # Values by parameter name, [D] each -> a model with leading axis D. Host side; build once.
+    make_models: Callable[[Mapping[str, np.ndarray]], Model]
+
+    def state(self, start: Start) -> State:
+        """The physics state at rest in time: no activation, no warm start."""
+        return State(
+            qpos=jnp.asarray(start.qpos, jnp.float32),
+            qvel=jnp.asarray(start.qvel, jnp.float32),
+            act=jnp.zeros(self.num_activations),
+            warmstart=jnp.zeros(jnp.shape(start.qvel)),
+            variables=start.variables,
+        )
+
+    def true_model(self) -> Model:
+        """The model with the task's true parameters, without a leading axis."""
+        values = {name: np.array([value]) for name, value in self.task.true_parameters.items()}
+        return jax.tree.map(lambda leaf: leaf[0], self.make_models(values))
+
+
+class Rollout(NamedTuple):
+    """A plan carried out on one model; `[T]` is the number of model steps."""
+
+    costs: jax.Array  # [T], of each state and action a step was taken from
+    state: State  # after the last step
+    reading: Reading  # of that state
+
+
+def rollout(simulator: Simulator, model: Model, state: State, actions: jax.Array) -> Rollout:
+    """Takes actions `[T, nu]` one after the other; T = 0 only reads the state."""
+
+    def step(state, action):
+        following, reading = simulator.step(model, state, action)
+        return following, simulator.task.cost(reading, state.variables, action)
+
+    if actions.shape[0]:
+        state, costs = jax.lax.scan(step, state, actions)
+    else:
+        costs = jnp.zeros(0)
+    return Rollout(costs, state, simulator.read(model, state))

@@ -1,0 +1,92 @@
+"""Episodes on real systems that JAX cannot trace: the same agent, one control step at a time."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpq_jax.agent import Agent, QParams
+from mpq_jax.compilation import compile
+from mpq_jax.config import PlannerConfig
+from mpq_jax.episode import Episode, assemble, describe, episode_keys
+from mpq_jax.real_system import Measurement, RealSystem
+from mpq_jax.simulator import Model
+
+
+class StepwiseRunner:
+    """Drives one real system a seed; planning is one program, vmapped over the seeds here."""
+
+    def __init__(self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model):
+        """Compiles for the shapes given; every argument has the leading seed axis `[S]`."""
+        self._seeds = jax.tree.leaves(planner)[0].shape[0]
+        self._agent, self._task = agent, agent.simulator.task
+
+        def control_step(planner, q_params, models, measurement, controls, keys, t):
+            def one(planner, q_params, models, measurement, controls, key):
+                state, reading = measurement
+                action, controls, info = agent.act(
+                    planner, q_params, models, state, controls, jax.random.fold_in(key, t)
+                )
+                instant = describe(self._task, reading, state.variables, state, action)
+                return instant, controls, info
+
+            return jax.vmap(one)(planner, q_params, models, measurement, controls, keys)
+
+        keys = jax.random.split(jax.random.key(0), self._seeds)
+        starts = jax.eval_shape(jax.vmap(self._measure_start), keys)
+        self._controls = jnp.zeros((self._seeds, planner.horizon, agent.simulator.action_size))
+        self._control_step = compile(
+            control_step, planner, q_params, models, starts, self._controls, keys, jnp.int32(0)
+        )
+        self._assemble = jax.jit(jax.vmap(assemble))
+
+    def run(
+        self,
+        planner: PlannerConfig,
+        q_params: QParams,
+        models: Model,
+        systems: Sequence[RealSystem],
+        keys: jax.Array,
+    ) -> Episode:
+        """One episode on each of the S systems, with keys `[S]`; leading axis S throughout."""
+        pairs = [episode_keys(key) for key in keys]
+        plan_keys = jnp.stack([plan_key for _, plan_key in pairs])
+        now = [system.reset(key) for system, (key, _) in zip(systems, pairs, strict=True)]
+        alive = np.ones(self._seeds, bool)
+        controls, history = self._controls, []
+        for t in range(self._task.episode_steps):
+            instant, controls, info = self._control_step(
+                planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(t)
+            )
+            actions = np.asarray(instant.action)
+            alive = alive & ~np.asarray(instant.terminated)
+            after = [
+                system.step(action) if going else before
+                for system, action, going, before in zip(systems, actions, alive, now, strict=True)
+            ]
+            finite = np.array([_finite(m) for m in after]) & np.isfinite(np.asarray(instant.cost))
+            taken, broken = alive & finite, alive & ~finite
+            now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
+            alive = taken
+            history.append((instant, taken, broken, info))
+        instants, valid, broken, info = jax.tree.map(
+            lambda *leaves: jnp.stack(leaves, axis=1), *history
+        )
+        last, _, _ = self._control_step(
+            planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(0)
+        )
+        return self._assemble(instants, last, valid, broken, info)
+
+    def _measure_start(self, key) -> Measurement:
+        simulator = self._agent.simulator
+        state = simulator.state(self._task.reset(key))
+        return Measurement(state, simulator.read(simulator.true_model(), state))
+
+
+def _stack(measurements: Sequence[Measurement]) -> Measurement:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *measurements)
+
+
+def _finite(measurement: Measurement) -> bool:
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(measurement))

@@ -1,0 +1,36 @@
+"""Tasks by name; `load_task('module:factory')` takes one of your own."""
+
+import importlib
+from collections.abc import Callable
+
+from mpq_jax.tasks import pendulum
+from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
+from mpq_jax.validation import TaskError, nearest
+
+__all__ = ['TASKS', 'RandomizedParameter', 'Reading', 'Start', 'Task', 'load_task']
+
+TASKS: dict[str, Callable[[], Task]] = {'pendulum': pendulum.make_task}
+
+
+def load_task(name: str) -> Task:
+    """The task of a registered name, or what `module:factory` returns.
+
+    Raises:
+      TaskError: no such name, module or factory, or the factory returned no Task.
+    """
+    if ':' not in name:
+        if name not in TASKS:
+            raise TaskError(
+                f'task = {name!r} is not known: it must be one of {", ".join(TASKS)}, '
+                f'or module:factory of your own{nearest(name, TASKS)}'
+            )
+        return TASKS[name]()
+    module_name, _, factory_name = name.partition(':')
+    try:
+        factory = getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TaskError(f'task = {name!r} cannot be imported: {error}') from error
+    task = factory()
+    if not isinstance(task, Task):
+        raise TaskError(f'task = {name!r}: the factory must return a Task, not {type(task)}')
+    return task

@@ -1,0 +1,76 @@
+"""What a task is: a plant, a cost, an observation, and what the planner does not know about it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+Variables = Any  # a pytree of the task's own: a goal, for example
+
+
+class Reading(NamedTuple):
+    """All that a task may see of the physics, at one instant."""
+
+    qpos: jax.Array  # [nq]
+    qvel: jax.Array  # [nv]
+    sensors: Mapping[str, jax.Array]  # name -> [dim], the MJCF's named sensors
+
+
+class Start(NamedTuple):
+    """The start of an episode."""
+
+    qpos: jax.Array  # [nq]
+    qvel: jax.Array  # [nv]
+    variables: Variables = ()  # held for the episode
+
+
+class RandomizedParameter(NamedTuple):
+    """A physical parameter: what it truly is, and the planner's (biased) uniform belief."""
+
+    name: str
+    true_value: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """A control problem, described by plain functions of single, unbatched arrays.
+
+    The functions are traced by JAX and read the physics only through `Reading`, so that
+    one task runs on MJX, on native MuJoCo and on somebody else's environment.
+    """
+
+    name: str
+    episode_steps: int  # control steps; a time limit, not a termination
+    control_timestep: float  # seconds
+    reset: Callable[[jax.Array], Start]  # from a random key
+    observe: Callable[[Reading, Variables], jax.Array]  # -> [observation size]
+    cost: Callable[[Reading, Variables, jax.Array], jax.Array]  # of s_t and action [nu] -> scalar
+    # The plant: an MJCF (XML text, or a path), hand-written equations, or both.
+    mjcf: str | Path | None = None
+    # (parameters by name, qpos, qvel, normalised action) -> (qpos, qvel) a control step later
+    equations: Callable[..., tuple[jax.Array, jax.Array]] | None = None
+    action_size: int | None = None  # needed only without an MJCF
+    # What MuJoCo cannot express: (qpos, qvel, timestep) -> (qpos, qvel) after a physics step.
+    # Called with JAX or NumPy arrays: use their methods (`qvel.clip`), not one library's functions.
+    after_physics_step: Callable[[Any, Any, float], tuple] | None = None
+    success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
+    terminated: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
+    # The planner's uncertainty, and how values become a model: edits an MjModel in place,
+    # before mj_setConst. With equations alone, the values are passed to them as they are.
+    parameters: tuple[RandomizedParameter, ...] = ()
+    set_parameters: Callable[[Any, Mapping[str, float]], None] | None = None
+    # Config fields that suit the task, by dotted name: {'planner.horizon': 10}; and further
+    # sets of them by name, applied on top (--preset).
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    long_horizon: int = 32  # H of the plain MPPI that MPQ is compared with
+    # For figures: names of the observation's entries.
+    observation_names: tuple[str, ...] = ()
+
+    @property
+    def true_parameters(self) -> dict[str, float]:
+        return {p.name: p.true_value for p in self.parameters}
