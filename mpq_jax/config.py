@@ -134,6 +134,7 @@ class TrainingConfig:
     validation_episodes: int = 4  # per seed, on held-out starts; 0: never validate
     checkpoint_interval: int = 1  # episodes between checkpoints
     checkpoints_to_keep: int = 2
+    baselines: bool = False  # run plain MPPI at the same and the long horizon beside it
     memory_gib: float = 0.0  # what a program's temporaries may take; 0: half of what is there
 
     def validate(self) -> None:

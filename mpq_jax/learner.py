@@ -160,4 +160,4 @@ def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, bat
 
 def _metrics(q_loss: jax.Array, targets: jax.Array) -> LearnMetrics:
     usable = jnp.isfinite(targets)
-    return LearnMetrics(q_loss, jnp.mean(targets, where=usable), 1.0 - jnp.mean(usable))
+    return LearnMetrics(q_loss, jnp.mean(targets, where=usable), jnp.mean(~usable))

@@ -206,7 +206,7 @@ def diagnostics(config: PlannerConfig, samples: Samples) -> Diagnostics:
         effective_sample_size=jnp.where(finite.any(), 1.0 / jnp.sum(shares**2), 0.0),
         best_score=jnp.min(samples.scores),
         mean_score=jnp.mean(samples.scores, where=finite),
-        nonfinite_fraction=1.0 - jnp.mean(finite),
+        nonfinite_fraction=jnp.mean(~finite),
     )
 
 

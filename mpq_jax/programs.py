@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -47,17 +48,32 @@ class Programs:
     agent: Agent
     real: Simulator
     numbers: Numbers
+    on_compile: Callable[[str], None] = lambda name: None  # called before each compilation
     compiled: dict[str, CompiledFunction] = dataclasses.field(default_factory=dict)
 
     @property
     def compile_seconds(self) -> float:
         return sum(program.compile_seconds for program in self.compiled.values())
 
+    @property
+    def model_steps_per_action(self) -> int:
+        """Physics steps of the planner's models in one control step of one seed."""
+        planner = self.config.planner
+        plans = planner.num_samples * planner.iterations
+        return plans * (planner.horizon - 1) * self.agent.simulator.steps_per_control
+
+    @property
+    def model_steps_per_round(self) -> int:
+        """Physics steps of the planner's models in one learning round of one seed."""
+        return learner.model_steps(self.config.planner, self.config.learner, self.agent)
+
     def initial_state(self) -> SeedState:
         """The state of every seed before its first episode."""
-        seed_keys = keys.seed_keys(self.config.seeds)
-        models = stacked_planner_models(self.config, self.agent.simulator, seed_keys)
-        return self._call('init', self._init, self.numbers, seed_keys, models)
+        return self._call('init', self._init, *self._init_args())
+
+    def state_shapes(self) -> SeedState:
+        """Shapes and types of that state, without computing it."""
+        return jax.eval_shape(self._init, *self._init_args())
 
     def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
         """One training episode a seed, into the buffer."""
@@ -69,14 +85,21 @@ class Programs:
         return self._call('learn', self._learn, self.numbers, state, jnp.int32(episode),
                           donate=(1,))  # fmt: skip
 
-    def play(self, purpose: str, state: SeedState, q_params: QParams, episodes) -> Summary:
-        """Episodes `[E]` a seed without learning, as one batch `[S, E]`.
+    def keep_best(self, state: SeedState, returns: np.ndarray) -> SeedState:
+        """Keeps the parameters of those seeds whose validation return `[S]` is their best."""
+        return self._call('keep best', _keep_best, state, jnp.asarray(returns))
+
+    def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
+        """Episodes `[E]` a seed without learning, as one batch.
 
         Args:
           purpose: the stream of start states: 'train', 'validation' or 'test'.
           state: of every seed.
           q_params: with the leading seed axis.
           episodes: their numbers; the same number always starts in the same state.
+
+        Returns:
+          Summaries `[S, E]`, and the transitions `[T]` of the first seed's first episode.
         """
         fn = functools.partial(self._play, purpose)
         numbers = np.asarray(episodes, np.int32)
@@ -132,16 +155,34 @@ class Programs:
             return run_episode(
                 numbers.planner, self.agent, self.real, q_params, models,
                 keys.stream(key, purpose, episode),
-            ).summary  # fmt: skip
+            )  # fmt: skip
 
         over_episodes = jax.vmap(one, in_axes=(None, None, None, None, 0))
         over_seeds = jax.vmap(over_episodes, in_axes=(0, 0, 0, 0, None))
-        return over_seeds(numbers, seed_keys, models, q_params, episodes)
+        result = over_seeds(numbers, seed_keys, models, q_params, episodes)
+        return result.summary, jax.tree.map(lambda x: x[0, 0], result.transitions)
+
+    def _init_args(self):
+        seed_keys = keys.seed_keys(self.config.seeds)
+        models = stacked_planner_models(self.config, self.agent.simulator, seed_keys)
+        return self.numbers, seed_keys, models
 
     def _call(self, name: str, fn, *args, donate: tuple[int, ...] = ()) -> Any:
         if name not in self.compiled:
+            self.on_compile(name)
             self.compiled[name] = compile(fn, *args, name=name, donate=donate)
         return self.compiled[name](*args)
+
+
+def _keep_best(state: SeedState, returns: jax.Array) -> SeedState:
+    def one(state: SeedState, value):
+        better = value > state.best_return
+        best = jax.tree.map(
+            lambda new, old: jnp.where(better, new, old), state.learner.params, state.best_params
+        )
+        return state._replace(best_params=best, best_return=jnp.maximum(value, state.best_return))
+
+    return jax.vmap(one)(state, returns)
 
 
 def make_programs(config: Config) -> Programs:

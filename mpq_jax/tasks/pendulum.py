@@ -80,5 +80,8 @@ def make_task() -> Task:
         settings=TABLE_3['PendulumSwingup'] | {'learner.target_iterations': 0},
         presets={'paper': TABLE_3['PendulumSwingup'] | PAPER_LEARNING},
         long_horizon=LONG_HORIZON['PendulumSwingup'],
-        observation_names=('cos angle', 'sin angle', 'angular velocity'),
+        signals={
+            'angle [rad]': lambda transitions: wrap(transitions.state.qpos),
+            'torque [N m]': lambda transitions: MAX_TORQUE * transitions.action,
+        },
     )

@@ -68,8 +68,8 @@ class Task:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     long_horizon: int = 32  # H of the plain MPPI that MPQ is compared with
-    # For figures: names of the observation's entries.
-    observation_names: tuple[str, ...] = ()
+    # For figures: label -> what to draw over time, from an episode's transitions `[T]`.
+    signals: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
 
     @property
     def true_parameters(self) -> dict[str, float]:

@@ -1,0 +1,106 @@
+"""metrics.csv and TensorBoard events: one row per seed and episode."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from mpq_jax.run_directory import write_atomically
+from mpq_jax.validation import RunError
+
+# Steps and model steps are cumulative; seconds are of the whole batch of seeds.
+COLUMNS = (
+    'seed',
+    'episode',
+    'return',
+    'success',  # empty where the task has none
+    'q_loss',  # empty where nothing was learned
+    'env_steps',
+    'validation_env_steps',
+    'model_steps',
+    'nonfinite_fraction',
+    'effective_sample_size',
+    'collect_seconds',
+    'learn_seconds',
+    'validation_return',  # empty between validations
+    'nonfinite_steps',
+    'nonfinite_targets',
+)
+WALL_TIME_COLUMNS = ('collect_seconds', 'learn_seconds')
+
+
+class MetricsWriter:
+    """Appends rows to a CSV, and the means over seeds to TensorBoard events."""
+
+    def __init__(self, metrics_file: Path, events: Path, first_episode: int):
+        """Rows from `first_episode` on, left by a run that was killed, are cut."""
+        self._file = metrics_file
+        if metrics_file.exists():
+            kept = [row for row in read_rows(metrics_file) if int(row['episode']) < first_episode]
+        else:
+            kept = []
+        lines = [','.join(COLUMNS), *(','.join(row[name] for name in COLUMNS) for row in kept)]
+        write_atomically(metrics_file, '\n'.join(lines) + '\n')
+        self._stream = open(metrics_file, 'a', newline='')  # noqa: SIM115
+        self._events = SummaryWriter(str(events), purge_step=first_episode)
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Rows of one episode, one a seed; missing columns stay empty."""
+        writer = csv.writer(self._stream, lineterminator='\n')
+        for row in rows:
+            writer.writerow([_text(row.get(name)) for name in COLUMNS])
+        self._stream.flush()
+        episode = rows[0]['episode']
+        for name in COLUMNS[2:]:
+            values = [float(row[name]) for row in rows if row.get(name) is not None]
+            if values:
+                self._events.add_scalar(_event_name(name), np.mean(values), episode)
+
+    def sync(self) -> None:
+        """Makes the rows outlive a crash of the machine."""
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        self._stream.close()
+        self._events.close()
+
+
+def read_rows(metrics_file: Path) -> list[dict[str, str]]:
+    """The rows as text. Raises RunError if there is no such file or it has other columns."""
+    try:
+        with open(metrics_file, newline='') as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise RunError(f'{metrics_file} cannot be read: {error}') from error
+    if rows and set(rows[0]) != set(COLUMNS):
+        raise RunError(f'{metrics_file} has other columns than {", ".join(COLUMNS)}')
+    return [row for row in rows if None not in row.values()]
+
+
+def read_table(metrics_file: Path, column: str) -> np.ndarray:
+    """One column as `[S, E]`, NaN where it is empty."""
+    rows = read_rows(metrics_file)
+    seeds = sorted({int(row['seed']) for row in rows})
+    episodes = max((int(row['episode']) for row in rows), default=-1) + 1
+    table = np.full((len(seeds), episodes), np.nan)
+    for row in rows:
+        if row[column]:
+            table[seeds.index(int(row['seed'])), int(row['episode'])] = float(row[column])
+    return table
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ''
+    if isinstance(value, float | np.floating):
+        return f'{float(value):.9g}'  # as many digits as float32 needs
+    return str(int(value))
+
+
+def _event_name(column: str) -> str:
+    groups = {'q_loss': 'learn', 'learn_seconds': 'learn', 'nonfinite_targets': 'learn'}
+    group = 'validation' if column.startswith('validation') else groups.get(column, 'train')
+    return f'{group}/{column.removeprefix("validation_")}'

@@ -1,0 +1,74 @@
+"""Figures of a run, drawn without a display."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpq_jax.replay_buffer import Transition
+from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.tasks.task import Task
+
+_COLORS = ('#c0392b', '#2471a3', '#7d8a94', '#1e8449', '#8e44ad', '#d68910')
+
+
+def learning_curve(
+    curves: Mapping[str, np.ndarray], path: Path, title: str, published: Mapping[str, np.ndarray]
+) -> None:
+    """Returns against episodes: one a panel, and as cumulative means beside published ones.
+
+    Args:
+      curves: label -> returns `[S, E]`; the first is the run itself.
+      path: the PNG to write.
+      title: above the figure.
+      published: label -> cumulative mean return by episode, from its first; may be empty.
+    """
+    figure = Figure(figsize=(11, 4.2), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    episodes = max(table.shape[1] for table in curves.values())
+    for color, (label, table) in zip(_COLORS, curves.items(), strict=False):
+        counts = np.arange(1, table.shape[1] + 1)
+        _band(left, table, label, color)
+        _band(right, np.cumsum(table, axis=1) / counts, label, color)
+    for color, (label, curve) in zip(_COLORS, published.items(), strict=False):
+        shown = curve[:episodes]
+        right.plot(np.arange(1, len(shown) + 1), shown, '--', color=color, lw=1, label=label)
+    seeds = len(next(iter(curves.values())))
+    left.set(title='return of each episode', ylabel='return')
+    right.set(title='mean return since the first episode')
+    for axes in (left, right):
+        axes.set_xlabel('episode')
+        axes.grid(alpha=0.3)
+    left.legend(fontsize=8, loc='lower right')
+    right.legend(fontsize=8, loc='lower right')
+    figure.suptitle(f'{title}: mean of {seeds} seeds, band: 95 % bootstrap interval')
+    figure.savefig(path, dpi=110)
+
+
+def episode_figure(task: Task, transitions: Transition, path: Path) -> None:
+    """The task's signals, or its positions and actions, and the cost of one episode over time."""
+    signals = task.signals or {
+        'qpos': lambda transitions: transitions.state.qpos,
+        'action': lambda transitions: transitions.action,
+    }
+    panels = {**signals, 'cost': lambda transitions: transitions.cost}
+    figure = Figure(figsize=(8, 1.9 * len(panels)), layout='constrained')
+    rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    seconds = np.arange(transitions.cost.shape[0]) * task.control_timestep
+    for axes, (label, signal) in zip(rows, panels.items(), strict=True):
+        axes.plot(seconds, np.asarray(signal(transitions)), lw=1.3)
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+    rows[-1].set_xlabel('time [s]')
+    figure.suptitle(f'{task.name}: one episode, return {-float(np.sum(transitions.cost)):.0f}')
+    figure.savefig(path, dpi=110)
+
+
+def _band(axes: Axes, table: np.ndarray, label: str, color: str) -> None:
+    """Mean over seeds, and its interval where there are seeds enough."""
+    episodes = np.arange(1, table.shape[1] + 1)
+    low, high = bootstrap_interval(table)
+    axes.plot(episodes, table.mean(axis=0), color=color, lw=1.6, label=label)
+    axes.fill_between(episodes, low, high, color=color, alpha=0.18, lw=0)

@@ -1,0 +1,85 @@
+"""What a person sees while a run goes on: a bar in a terminal, lines elsewhere."""
+
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Reporter:
+    """Progress of one run. Compile time is told apart from run time."""
+
+    def __init__(self, label: str, total: int, console: Console | None = None, unit='episodes'):
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.label, self._total, self._unit = label, total, unit
+        self._begin = time.perf_counter()
+        self._first = 0
+        self._last_line = 0.0
+        self._bar: Progress | None = None
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn('[bold]{task.description}'), BarColumn(bar_width=24),
+                MofNCompleteColumn(), TextColumn('{task.fields[figures]}'), TimeElapsedColumn(),
+                TextColumn('eta'), TimeRemainingColumn(), console=self.console,
+            )  # fmt: skip
+            self._task = self._bar.add_task(label, total=total, figures='')
+
+    def __enter__(self) -> 'Reporter':
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def start_at(self, done: int) -> None:
+        """Work that was done before counts as done, not as speed."""
+        self._first, self._begin = done, time.perf_counter()
+        if self._bar:
+            self._bar.update(self._task, completed=done)
+
+    def say(self, message: str) -> None:
+        self.console.print(message, markup=False)
+
+    def compiling(self, name: str) -> None:
+        if self._bar:
+            self._bar.update(self._task, figures=f'compiling {name} ...')
+        else:
+            self.say(f'{self.label}: compiling {name} ...')
+
+    def advance(self, done: int, figures: str) -> None:
+        """`done` of the total are finished; figures is a short text (return, loss, speed)."""
+        if self._bar:
+            self._bar.update(self._task, completed=done, figures=figures)
+            return
+        now = time.perf_counter()
+        if done == self._total or now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            elapsed = now - self._begin
+            left = elapsed / max(done - self._first, 1) * (self._total - done)
+            self.say(
+                f'{self.label}: {done}/{self._total} {self._unit}  {figures}  '
+                f'elapsed {_clock(elapsed)}  eta {_clock(left)}'
+            )
+
+
+def per_second(rate: float) -> str:
+    """1234567.0 -> '1.23 M/s'."""
+    for size, letter in ((1e9, 'G'), (1e6, 'M'), (1e3, 'k')):
+        if rate >= size:
+            return f'{rate / size:.2f} {letter}/s'
+    return f'{rate:.0f} /s'
+
+
+def _clock(seconds: float) -> str:
+    return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'

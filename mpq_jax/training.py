@@ -1,0 +1,272 @@
+"""The thin loop: collect an episode on the real system, learn, validate, log, checkpoint."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mpq_jax import plots
+from mpq_jax.checkpoint import Checkpoint, Checkpointer, check_matches
+from mpq_jax.config import Config
+from mpq_jax.episode import Summary
+from mpq_jax.learner import LearnMetrics
+from mpq_jax.interrupts import StopRequest, stop_on_signals
+from mpq_jax.metrics import MetricsWriter
+from mpq_jax.programs import Programs, SeedState, make_programs
+from mpq_jax.progress import Reporter, per_second
+from mpq_jax.replay_buffer import Transition
+from mpq_jax.run_directory import RunDirectory
+
+_COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps')
+
+
+class Stopped(Exception):
+    """A signal ended the run early; what was finished is saved."""
+
+
+def train(
+    config: Config,
+    run_dir: str | Path,
+    *,
+    resume: bool = False,
+    label: str = '',
+    console: Console | None = None,
+) -> RunDirectory:
+    """Trains an agent, all seeds as one batch, into a run directory.
+
+    Args:
+      config: the whole run; see `mpq_jax.preset`.
+      run_dir: a directory that does not exist yet, or with `resume` one that holds a run.
+      resume: continue from the latest checkpoint, bit for bit on CPU.
+      label: what progress lines start with; the agent and its horizon if empty.
+      console: where progress is shown.
+
+    Returns:
+      The run directory, with `metrics.csv` and checkpoints written.
+
+    Raises:
+      ConfigError, TaskError, RunError: settings that cannot be used, before anything starts.
+      Stopped: Ctrl-C or SIGTERM came; the run can be resumed.
+    """
+    programs = make_programs(config.validate())
+    run = RunDirectory(run_dir)
+    if resume:
+        run.read_config()
+    else:
+        run.create(config)
+    label = label or f'{config.agent} H={config.planner.horizon}'
+    with Reporter(label, config.episodes, console) as reporter, stop_on_signals() as stop:
+        programs.on_compile = reporter.compiling
+        _Training(config, programs, run, reporter, stop).run_to_end(resume)
+    return run
+
+
+class Stopwatch:
+    """Runs programs and adds up their seconds, compilation apart."""
+
+    def __init__(self, programs: Programs):
+        self._programs = programs
+        self.seconds = 0.0
+
+    def run(self, program, *args) -> tuple[Any, float]:
+        """The program's result, when it is there, and the seconds it ran."""
+        compiled, begin = self._programs.compile_seconds, time.perf_counter()
+        result = jax.block_until_ready(program(*args))
+        compiling = self._programs.compile_seconds - compiled
+        seconds = time.perf_counter() - begin - compiling
+        self.seconds += seconds
+        return result, seconds
+
+
+class _Training:
+    """The mutable side of one run."""
+
+    def __init__(
+        self,
+        config: Config,
+        programs: Programs,
+        run: RunDirectory,
+        reporter: Reporter,
+        stop: StopRequest,
+    ):
+        self.config, self.programs, self.run = config, programs, run
+        self.reporter, self.stop = reporter, stop
+        self.task = programs.real.task
+        self.state: SeedState
+        self.episode = 0  # episodes completed
+        self.counters = {name: np.zeros(config.num_seeds, np.int64) for name in _COUNTERS}
+        self.recording: Transition | None = None  # one episode, for the figure
+        self.stopwatch = Stopwatch(programs)
+        self.steps_before = 0  # model steps of earlier sessions
+
+    def run_to_end(self, resume: bool) -> None:
+        checkpointer = Checkpointer(self.run.checkpoints, self.config.training.checkpoints_to_keep)
+        try:
+            self._restore(checkpointer) if resume else self._begin()
+            writer = MetricsWriter(self.run.metrics_file, self.run.events, self.episode)
+            try:
+                self._loop(writer, checkpointer)
+            finally:
+                writer.close()
+                checkpointer.wait()
+        finally:
+            checkpointer.close()
+        if self.episode < self.config.episodes:
+            raise Stopped(
+                f'stopped by {self.stop.signal_name} after episode {self.episode} of '
+                f'{self.config.episodes}; continue with --run_dir={self.run.path} --resume'
+            )
+        self._finish()
+
+    def _begin(self) -> None:
+        self.state = self.programs.initial_state()
+
+    def _restore(self, checkpointer: Checkpointer) -> None:
+        saved, problems = checkpointer.restore(self.programs.state_shapes())
+        for problem in problems:
+            self.reporter.say(problem)
+        if saved is None:
+            self.reporter.say(f'{self.run.path} has no checkpoint yet: starting from the beginning')
+            self._begin()
+        else:
+            check_matches(self.config, saved.config)
+            self.state, self.episode = saved.state, saved.episode
+            self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
+        self.steps_before = self.counters['model_steps'].sum()
+        self.run.record_resume(self.config, self.episode)
+        self.reporter.start_at(self.episode)
+
+    def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
+        saved = self.episode
+        while self.episode < self.config.episodes and not self.stop:
+            block = [self._learning_episode()] if self.config.learns else self._playing_block()
+            for rows in block:
+                writer.write(rows)
+            self.episode += len(block)
+            finished = self.stop or self.episode >= self.config.episodes
+            if finished or self.episode - saved >= self.config.training.checkpoint_interval:
+                writer.sync()
+                counters = {name: count.tolist() for name, count in self.counters.items()}
+                checkpointer.save(Checkpoint(self.episode, self.state, counters, self.config))
+                saved = self.episode
+            self._show(block)
+
+    def _learning_episode(self) -> list[dict[str, Any]]:
+        """One episode and, where they are due, a learning round and a validation."""
+        (self.state, summary), collect_seconds = self.stopwatch.run(
+            self.programs.collect, self.state, self.episode
+        )
+        summary = jax.device_get(summary)
+        self._count_acting(summary, 'env_steps')
+        metrics, learn_seconds = None, 0.0
+        if (self.episode + 1) % self.config.learner.episodes_per_round == 0:
+            (self.state, metrics), learn_seconds = self.stopwatch.run(
+                self.programs.learn, self.state, self.episode
+            )
+            metrics = jax.device_get(metrics)
+            self.counters['model_steps'] += self.programs.model_steps_per_round
+        validation = self._validate_if_due()
+        return self._rows(
+            self.episode, summary, metrics, validation, collect_seconds, learn_seconds
+        )
+
+    def _playing_block(self) -> list[list[dict[str, Any]]]:
+        """Episodes of an agent that does not learn are independent: a block is one batch."""
+        size = self.programs.episodes_at_once(self.config.episodes)
+        numbers = self.episode + np.arange(size)
+        (summaries, self.recording), seconds = self.stopwatch.run(
+            self.programs.play, 'train', self.state, (), numbers
+        )
+        summaries = jax.device_get(summaries)
+        block = []
+        for i, episode in enumerate(numbers[numbers < self.config.episodes]):
+            summary = jax.tree.map(lambda x, i=i: x[:, i], summaries)
+            self._count_acting(summary, 'env_steps')
+            block.append(self._rows(int(episode), summary, None, None, seconds / size, 0.0))
+        return block
+
+    def _validate_if_due(self) -> np.ndarray | None:
+        """Mean return `[S]` on held-out starts; the best parameters are kept."""
+        settings = self.config.training
+        due = (self.episode + 1) % settings.validation_interval == 0
+        if not settings.validation_episodes or not due:
+            return None
+        summary = self._play_validation()
+        self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
+        returns = summary.episode_return.mean(axis=1)
+        self.state = self.programs.keep_best(self.state, returns)
+        return returns
+
+    def _play_validation(self) -> Summary:
+        numbers = np.arange(self.config.training.validation_episodes)
+        (summary, self.recording), _ = self.stopwatch.run(
+            self.programs.play, 'validation', self.state, self.state.learner.params, numbers
+        )
+        return jax.device_get(summary)
+
+    def _count_acting(self, summary: Summary, counter: str) -> None:
+        """Real steps, and the physics steps of the planner's models behind them."""
+        steps = summary.env_steps.astype(np.int64)
+        self.counters[counter] += steps
+        self.counters['model_steps'] += steps * self.programs.model_steps_per_action
+
+    def _rows(
+        self, episode: int, summary: Summary, metrics: LearnMetrics | None,
+        validation: np.ndarray | None, collect_seconds: float, learn_seconds: float,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """One row a seed; see `metrics.COLUMNS`."""
+        return [
+            {
+                'seed': seed,
+                'episode': episode,
+                'return': summary.episode_return[i],
+                'success': summary.success[i] if self.task.success else None,
+                'q_loss': None if metrics is None else metrics.q_loss[i],
+                **{name: int(count[i]) for name, count in self.counters.items()},
+                'nonfinite_fraction': summary.nonfinite_fraction[i],
+                'effective_sample_size': summary.effective_sample_size[i],
+                'collect_seconds': collect_seconds,
+                'learn_seconds': learn_seconds,
+                'validation_return': None if validation is None else validation[i],
+                'nonfinite_steps': int(summary.nonfinite_steps[i]),
+                'nonfinite_targets': None if metrics is None else metrics.nonfinite_targets[i],
+            }
+            for i, seed in enumerate(self.config.seeds)
+        ]
+
+    @property
+    def _model_steps_per_second(self) -> float:
+        done = self.counters['model_steps'].sum() - self.steps_before
+        return float(done / max(self.stopwatch.seconds, 1e-9))
+
+    def _show(self, block: list[list[dict[str, Any]]]) -> None:
+        figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
+        losses = [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]
+        if losses:
+            figures.append(f'loss {np.mean(losses):.2f}')
+        figures.append(f'{per_second(self._model_steps_per_second)} model steps')
+        self.reporter.advance(self.episode, '  '.join(figures))
+
+    def _finish(self) -> None:
+        """The figure of one episode, and the speeds in the manifest."""
+        settings = self.config.training
+        if self.config.learns and settings.validation_episodes:
+            if self.config.episodes % settings.validation_interval or self.recording is None:
+                self._play_validation()
+        if self.recording is not None:
+            plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
+        compiled = self.programs.compiled.values()
+        self.run.record(
+            compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
+            temporary_bytes={p.name: p.temporary_bytes for p in compiled},
+            run_seconds=round(self.stopwatch.seconds, 2),
+            model_steps_per_second=round(self._model_steps_per_second),
+        )
+        self.reporter.say(
+            f'{self.reporter.label}: compiled in {self.programs.compile_seconds:.1f} s, ran '
+            f'{self.stopwatch.seconds:.1f} s, {self.counters["model_steps"].sum():,} model steps '
+            f'({per_second(self._model_steps_per_second)})'
+        )
