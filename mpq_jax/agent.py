@@ -26,9 +26,11 @@ class Agent:
         task, network = self.simulator.task, self.network
         if network is None:
             return task.cost
-        return lambda reading, variables, action: network.apply(
-            q_params, task.observe(reading, variables), action
-        )
+
+        def q(reading, variables, action) -> Any:
+            return network.apply(q_params, task.observe(reading, variables), action)
+
+        return q
 
     def act(
         self,

@@ -60,7 +60,7 @@ class Checkpointer:
         Raises:
           RunError: there are checkpoints and none can be read.
         """
-        problems = []
+        problems: list[str] = []
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:

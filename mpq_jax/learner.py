@@ -1,6 +1,6 @@
 """Learning Q: sample states, make free-energy targets, fit the network."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -140,11 +140,13 @@ def _per_minibatch_round(planner, config, agent, models, state, buffer, key):
 
 def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, batch: _Minibatch):
     """One Adam step on the mean squared error of the finite targets."""
+    network = agent.network
+    assert network is not None
     usable = jnp.isfinite(batch.target)
     targets = jnp.where(usable, batch.target, 0.0)
 
     def loss(params):
-        q = agent.network.apply(params, batch.observation, batch.action)
+        q: Any = network.apply(params, batch.observation, batch.action)
         errors = jnp.where(usable, q - targets, 0.0)
         return jnp.sum(errors**2) / jnp.maximum(jnp.sum(usable), 1)
 

@@ -25,7 +25,7 @@ def learning_curve(
       title: above the figure.
       published: label -> cumulative mean return by episode, from its first; may be empty.
     """
-    figure = Figure(figsize=(11, 4.2), layout='constrained')
+    figure = Figure(figsize=(11, 4.8), layout='constrained')
     left, right = figure.subplots(1, 2)
     episodes = max(table.shape[1] for table in curves.values())
     for color, (label, table) in zip(_COLORS, curves.items(), strict=False):
@@ -41,8 +41,9 @@ def learning_curve(
     for axes in (left, right):
         axes.set_xlabel('episode')
         axes.grid(alpha=0.3)
-    left.legend(fontsize=8, loc='lower right')
-    right.legend(fontsize=8, loc='lower right')
+    figure.legend(
+        *right.get_legend_handles_labels(), fontsize=8, loc='outside lower center', ncols=3
+    )
     figure.suptitle(f'{title}: mean of {seeds} seeds, band: 95 % bootstrap interval')
     figure.savefig(path, dpi=110)
 

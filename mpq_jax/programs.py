@@ -14,12 +14,11 @@ from mpq_jax.agent import Agent, QParams, make_agent
 from mpq_jax.compilation import CompiledFunction, compile
 from mpq_jax.config import Config, LearnerConfig, PlannerConfig
 from mpq_jax.episode import Summary, example_transition, run_episode
-from mpq_jax.learner import LearnerState, LearnMetrics
+from mpq_jax.learner import LearnMetrics
 from mpq_jax.randomization import episode_models, stacked_planner_models
-from mpq_jax.replay_buffer import ReplayBuffer
 from mpq_jax.simulator import Model, Simulator, make_simulator
 from mpq_jax.tasks import load_task
-from mpq_jax.validation import ConfigError
+from mpq_jax.validation import ConfigError, check_choice
 
 
 class SeedState(NamedTuple):
@@ -27,8 +26,8 @@ class SeedState(NamedTuple):
 
     key: jax.Array  # the seed's base key; streams are folded from it
     models: Model  # the planner's, leading axis D (or the bank)
-    learner: LearnerState | tuple  # () for an agent that does not learn
-    buffer: ReplayBuffer | tuple
+    learner: Any  # LearnerState; () for an agent that does not learn
+    buffer: Any  # ReplayBuffer; ()
     best_params: QParams  # of the best validation so far
     best_return: jax.Array  # -inf before the first
 
@@ -105,6 +104,25 @@ class Programs:
         numbers = np.asarray(episodes, np.int32)
         return self._call(f'play {purpose} {len(numbers)}', fn, self.numbers, state.key,
                           state.models, q_params, numbers)  # fmt: skip
+
+    def parameters(self, state: SeedState, which: str) -> QParams:
+        """A run's 'best' parameters by validation (the last where there was none), or the 'last'.
+
+        Raises:
+          ConfigError: another word.
+        """
+        check_choice('parameters', which, ('best', 'last'))
+        if not self.config.learns:
+            return ()
+        if which == 'last':
+            return state.learner.params
+
+        def one(validated, best, last):
+            return jax.tree.map(lambda b, x: jnp.where(validated, b, x), best, last)
+
+        return jax.vmap(one)(
+            jnp.isfinite(state.best_return), state.best_params, state.learner.params
+        )
 
     def episodes_at_once(self, wanted: int) -> int:
         """How many episodes a seed `play` should get, by memory."""

@@ -3,14 +3,7 @@
 import time
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -19,18 +12,19 @@ class Reporter:
     """Progress of one run. Compile time is told apart from run time."""
 
     def __init__(self, label: str, total: int, console: Console | None = None, unit='episodes'):
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or make_console()
         self.label, self._total, self._unit = label, total, unit
-        self._begin = time.perf_counter()
-        self._first = 0
+        self._first = 0  # done in earlier sessions
         self._last_line = 0.0
         self._bar: Progress | None = None
         if self.console.is_terminal:
             self._bar = Progress(
-                TextColumn('[bold]{task.description}'), BarColumn(bar_width=24),
-                MofNCompleteColumn(), TextColumn('{task.fields[figures]}'), TimeElapsedColumn(),
-                TextColumn('eta'), TimeRemainingColumn(), console=self.console,
-            )  # fmt: skip
+                TextColumn('[bold]{task.description}'),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TextColumn('{task.fields[figures]}'),
+                console=self.console,
+            )
             self._task = self._bar.add_task(label, total=total, figures='')
 
     def __enter__(self) -> 'Reporter':
@@ -44,7 +38,7 @@ class Reporter:
 
     def start_at(self, done: int) -> None:
         """Work that was done before counts as done, not as speed."""
-        self._first, self._begin = done, time.perf_counter()
+        self._first = done
         if self._bar:
             self._bar.update(self._task, completed=done)
 
@@ -57,20 +51,27 @@ class Reporter:
         else:
             self.say(f'{self.label}: compiling {name} ...')
 
-    def advance(self, done: int, figures: str) -> None:
-        """`done` of the total are finished; figures is a short text (return, loss, speed)."""
+    def advance(self, done: int, figures: str, seconds: float) -> None:
+        """Shows how far it is.
+
+        Args:
+          done: finished, of the total.
+          figures: a short text (return, loss, speed).
+          seconds: run in this session, compilation apart; the ETA follows from it.
+        """
+        left = seconds / max(done - self._first, 1) * (self._total - done)
+        text = f'{figures}  run {_clock(seconds)}  eta {_clock(left)}'
         if self._bar:
-            self._bar.update(self._task, completed=done, figures=figures)
+            self._bar.update(self._task, completed=done, figures=text)
             return
         now = time.perf_counter()
-        if done == self._total or now - self._last_line >= _SECONDS_BETWEEN_LINES:
+        if done >= self._total or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            elapsed = now - self._begin
-            left = elapsed / max(done - self._first, 1) * (self._total - done)
-            self.say(
-                f'{self.label}: {done}/{self._total} {self._unit}  {figures}  '
-                f'elapsed {_clock(elapsed)}  eta {_clock(left)}'
-            )
+            self.say(f'{self.label}: {done}/{self._total} {self._unit}  {text}')
+
+
+def make_console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
 
 
 def per_second(rate: float) -> str:

@@ -17,8 +17,16 @@ from mpq_jax.config import Config
 from mpq_jax.validation import ConfigError, RunError
 
 _PACKAGES = (
-    'mpq_jax', 'jax', 'jaxlib', 'mujoco', 'mujoco-mjx', 'flax', 'optax', 'orbax-checkpoint', 'numpy',
-)  # fmt: skip
+    'mpq_jax',
+    'jax',
+    'jaxlib',
+    'mujoco',
+    'mujoco-mjx',
+    'flax',
+    'optax',
+    'orbax-checkpoint',
+    'numpy',
+)
 
 
 class RunDirectory:
@@ -96,7 +104,7 @@ def manifest() -> dict[str, Any]:
         'device': device.device_kind,
         'device_count': jax.device_count(),
         'cpu_count': os.cpu_count(),
-        'matmul_precision': str(jax.config.jax_default_matmul_precision or 'default'),
+        'matmul_precision': jax.config.read('jax_default_matmul_precision') or 'default',
     }
 
 

@@ -1,6 +1,5 @@
 """The thin loop: collect an episode on the real system, learn, validate, log, checkpoint."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from mpq_jax import plots
 from mpq_jax.checkpoint import Checkpoint, Checkpointer, check_matches
 from mpq_jax.config import Config
 from mpq_jax.episode import Summary
-from mpq_jax.learner import LearnMetrics
 from mpq_jax.interrupts import StopRequest, stop_on_signals
+from mpq_jax.learner import LearnMetrics
 from mpq_jax.metrics import MetricsWriter
 from mpq_jax.programs import Programs, SeedState, make_programs
 from mpq_jax.progress import Reporter, per_second
 from mpq_jax.replay_buffer import Transition
 from mpq_jax.run_directory import RunDirectory
+from mpq_jax.stopwatch import Stopwatch
 
 _COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps')
 
@@ -62,23 +62,6 @@ def train(
         programs.on_compile = reporter.compiling
         _Training(config, programs, run, reporter, stop).run_to_end(resume)
     return run
-
-
-class Stopwatch:
-    """Runs programs and adds up their seconds, compilation apart."""
-
-    def __init__(self, programs: Programs):
-        self._programs = programs
-        self.seconds = 0.0
-
-    def run(self, program, *args) -> tuple[Any, float]:
-        """The program's result, when it is there, and the seconds it ran."""
-        compiled, begin = self._programs.compile_seconds, time.perf_counter()
-        result = jax.block_until_ready(program(*args))
-        compiling = self._programs.compile_seconds - compiled
-        seconds = time.perf_counter() - begin - compiling
-        self.seconds += seconds
-        return result, seconds
 
 
 class _Training:
@@ -196,7 +179,7 @@ class _Training:
             return None
         summary = self._play_validation()
         self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
-        returns = summary.episode_return.mean(axis=1)
+        returns = np.mean(summary.episode_return, axis=1)
         self.state = self.programs.keep_best(self.state, returns)
         return returns
 
@@ -248,14 +231,14 @@ class _Training:
         if losses:
             figures.append(f'loss {np.mean(losses):.2f}')
         figures.append(f'{per_second(self._model_steps_per_second)} model steps')
-        self.reporter.advance(self.episode, '  '.join(figures))
+        self.reporter.advance(self.episode, '  '.join(figures), self.stopwatch.seconds)
 
     def _finish(self) -> None:
         """The figure of one episode, and the speeds in the manifest."""
         settings = self.config.training
-        if self.config.learns and settings.validation_episodes:
-            if self.config.episodes % settings.validation_interval or self.recording is None:
-                self._play_validation()
+        unrecorded = self.recording is None or self.config.episodes % settings.validation_interval
+        if self.config.learns and settings.validation_episodes and unrecorded:
+            self._play_validation()
         if self.recording is not None:
             plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
         compiled = self.programs.compiled.values()

@@ -62,7 +62,7 @@ def physics_steps_per_control(task: Task, model: mujoco.MjModel) -> int:
         raise ConfigError(
             'physics.timestep',
             float(model.opt.timestep),
-            f'a whole fraction of the task’s control timestep {task.control_timestep} s',
+            f"a whole fraction of the task's control timestep {task.control_timestep} s",
         )
     return round(ratio)
 

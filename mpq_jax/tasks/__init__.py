@@ -7,9 +7,14 @@ from mpq_jax.tasks import pendulum
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 from mpq_jax.validation import TaskError, nearest
 
-__all__ = ['TASKS', 'RandomizedParameter', 'Reading', 'Start', 'Task', 'load_task']
+__all__ = ['TASKS', 'RandomizedParameter', 'Reading', 'Start', 'Task', 'load_task', 'register_task']
 
 TASKS: dict[str, Callable[[], Task]] = {'pendulum': pendulum.make_task}
+
+
+def register_task(name: str, factory: Callable[[], Task]) -> None:
+    """Makes `factory()` known under a name, for this process."""
+    TASKS[name] = factory
 
 
 def load_task(name: str) -> Task:

@@ -1,0 +1,86 @@
+"""Flags that the entry points share, and what surrounds every one of them."""
+
+import datetime
+import os
+import sys
+from collections.abc import Callable
+
+import jax
+from absl import app, flags, logging
+
+import mpq_jax
+from mpq_jax import overrides
+from mpq_jax.config import Config
+
+# flag -> config field
+_SHORTHANDS = {
+    'horizon': 'planner.horizon',
+    'planner_model': 'planner_model',
+    'num_seeds': 'num_seeds',
+    'episodes': 'episodes',
+    'seed': 'seed',
+}
+
+
+def define_run_flags() -> None:
+    """The flags that describe a run. None means: as the preset says."""
+    flags.DEFINE_string('task', None, 'registered name, or module:factory of your own')
+    flags.DEFINE_string('agent', None, 'mpq, mppi or softq')
+    flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
+    flags.DEFINE_integer('horizon', None, 'H, actions in a plan')
+    flags.DEFINE_string('planner_model', None, "what the planner knows: 'biased' or 'true'")
+    flags.DEFINE_integer('num_seeds', None, 'seeds, run as one batch')
+    flags.DEFINE_integer('episodes', None, 'training episodes a seed')
+    flags.DEFINE_integer('seed', None, 'the first seed')
+    flags.DEFINE_multi_string('set', [], 'any config field: --set planner.temperature=0.3')
+
+
+def define_run_directory_flag() -> None:
+    flags.DEFINE_string('run_dir', None, 'where the run is, or is to be')
+
+
+def given_fields(values: flags.FlagValues) -> dict:
+    """The config fields that flags were given for, by dotted name."""
+    given = {field: values[flag].value for flag, field in _SHORTHANDS.items()}
+    texts = values['set'].value or []
+    return {k: v for k, v in given.items() if v is not None} | overrides.parse_overrides(texts)
+
+
+def config_from_flags(values: flags.FlagValues, **defaults) -> Config:
+    """The preset of task and agent, then defaults by field, then the flags; validated."""
+    config = mpq_jax.preset(
+        values['task'].value or 'pendulum',
+        values['agent'].value or 'mpq',
+        values['preset'].value or 'default',
+    )
+    return mpq_jax.set_fields(config, defaults | given_fields(values)).validate()
+
+
+def default_run_dir(config: Config) -> str:
+    """A name of its own for a run that was given none."""
+    stamp = datetime.datetime.now().strftime('%Y%m%d-%H%M%S')
+    task = config.task.replace(':', '_').replace('.', '_')
+    return os.path.join('runs', f'{task}_{config.agent}_{stamp}')
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs an entry point: precision set, user errors as one line, signals as a clean stop."""
+    logging.set_verbosity(logging.WARNING)
+    jax.config.update('jax_default_matmul_precision', 'float32')  # no TF32 on GPUs
+    sys.path.insert(0, os.getcwd())  # module:factory of the user's own
+
+    def guarded(arguments: list[str]) -> int:
+        if len(arguments) > 1:
+            print(f'error: {arguments[1]!r} is not a flag (--name=value)', file=sys.stderr)
+            return 2
+        try:
+            main()
+        except (mpq_jax.ConfigError, mpq_jax.TaskError, mpq_jax.RunError) as error:
+            print(f'error: {error}', file=sys.stderr)
+            return 2
+        except mpq_jax.Stopped as stop:
+            print(stop, file=sys.stderr)
+            return 130
+        return 0
+
+    app.run(guarded)

@@ -1,0 +1,34 @@
+"""Tests a trained run: python -m experiments.evaluate --run_dir=... [--episodes=20]."""
+
+from absl import flags
+
+import mpq_jax
+from experiments import command_line
+from mpq_jax.progress import make_console
+
+FLAGS = flags.FLAGS
+command_line.define_run_directory_flag()
+flags.DEFINE_integer('episodes', 20, 'test episodes a seed')
+flags.DEFINE_string('parameters', 'best', "'best' by validation, or 'last'")
+
+
+def main() -> None:
+    if FLAGS.run_dir is None:
+        raise mpq_jax.ConfigError('--run_dir', None, 'given: the run to evaluate')
+    console = make_console()
+    result = mpq_jax.evaluate(
+        FLAGS.run_dir, FLAGS.episodes, parameters=FLAGS.parameters, console=console
+    )
+    for name in ('return', 'success'):
+        figure = result[name]
+        if figure is not None:
+            low, high = figure['low'], figure['high']
+            interval = '' if low is None else f' [{low:.2f}, {high:.2f}]'
+            console.print(f'{name}: {figure["mean"]:.2f}{interval}', markup=False)
+            for seed, own in figure['per_seed'].items():
+                console.print(f'  seed {seed}: {own["mean"]:.2f}')
+    console.print(f'{FLAGS.run_dir}: evaluation.json, episode.png', markup=False)
+
+
+if __name__ == '__main__':
+    command_line.run(main)

@@ -1,0 +1,24 @@
+"""The paper's published numbers, as data (see README.md beside this file)."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+
+_HERE = Path(__file__).parent
+
+
+def training_curves(task: str) -> dict[tuple[str, int, str], np.ndarray]:
+    """(agent, horizon, planner model) -> values by episode, from the first; {} for other tasks."""
+    return _curves('figure1_training_curves.csv.gz', task)
+
+
+def _curves(name: str, task: str) -> dict[tuple[str, int, str], np.ndarray]:
+    curves: dict[tuple[str, int, str], list[float]] = {}
+    with gzip.open(_HERE / name, 'rt', newline='') as file:
+        for row in csv.DictReader(file):
+            if row['task'] == task:
+                key = row['agent'], int(row['horizon']), row['planner_model']
+                curves.setdefault(key, []).append(float(row['value']))
+    return {key: np.array(values) for key, values in curves.items()}

@@ -1,0 +1,65 @@
+"""Trains an agent: python -m experiments.train [--task=... --agent=... --run_dir=...].
+
+Without flags it runs the demonstration: MPQ at H = 8 on a pendulum whose true mass and
+length its planner does not know, beside plain MPPI at the same and at the long horizon.
+"""
+
+import sys
+
+from absl import flags
+
+import mpq_jax
+from experiments import command_line, comparison
+from mpq_jax import overrides
+from mpq_jax.config import Config
+from mpq_jax.progress import make_console
+from mpq_jax.run_directory import RunDirectory
+
+FLAGS = flags.FLAGS
+command_line.define_run_flags()
+command_line.define_run_directory_flag()
+flags.DEFINE_bool('resume', False, 'continue the run in --run_dir')
+flags.DEFINE_bool('baselines', None, 'plain MPPI at the same and the long horizon beside it')
+
+_DEMONSTRATION = {'num_seeds': 4, 'episodes': 30, 'training.baselines': True}
+
+
+def main() -> None:
+    console = make_console()
+    config, run_dir = _resumed() if FLAGS.resume else _new(demonstration=len(sys.argv) == 1)
+    if len(sys.argv) == 1:
+        console.print(
+            'Demonstration: MPQ learns the pendulum; its planner believes in a rod that is '
+            f'heavier and longer than it is.\nAs: python -m experiments.train --task=pendulum '
+            f'--agent=mpq --num_seeds=4 --episodes=30 --baselines --run_dir={run_dir}\n'
+        )
+    mpq_jax.train(config, run_dir, resume=FLAGS.resume, console=console)
+    if config.training.baselines and config.learns:
+        comparison.run_baselines(config, RunDirectory(run_dir), console)
+    comparison.finish(config, RunDirectory(run_dir), console)
+
+
+def _new(demonstration: bool) -> tuple[Config, str]:
+    defaults = _DEMONSTRATION if demonstration else {}
+    if FLAGS.baselines is not None:
+        defaults = defaults | {'training.baselines': FLAGS.baselines}
+    config = command_line.config_from_flags(FLAGS, **defaults)
+    return config, FLAGS.run_dir or command_line.default_run_dir(config)
+
+
+def _resumed() -> tuple[Config, str]:
+    """The config of the run directory, with the fields that flags name."""
+    if FLAGS.run_dir is None:
+        raise mpq_jax.ConfigError('--run_dir', None, 'given with --resume')
+    config = RunDirectory(FLAGS.run_dir).read_config()
+    given = command_line.given_fields(FLAGS)
+    for name in ('task', 'agent'):
+        if FLAGS[name].value is not None:
+            given[name] = FLAGS[name].value
+    if FLAGS.baselines is not None:
+        given['training.baselines'] = FLAGS.baselines
+    return overrides.set_fields(config, given).validate(), FLAGS.run_dir
+
+
+if __name__ == '__main__':
+    command_line.run(main)

@@ -1,0 +1,63 @@
+"""Model Predictive Q-Learning in JAX: MPPI on MuJoCo MJX with a learned soft Q at its end.
+
+The names below are what users need; modules hold the parts, one job each.
+"""
+
+from mpq_jax.compilation import CompiledFunction, compile
+from mpq_jax.config import Config, LearnerConfig, PhysicsConfig, PlannerConfig, TrainingConfig
+from mpq_jax.controller import Controller, load_controller, make_controller
+from mpq_jax.evaluation import evaluate
+from mpq_jax.mppi import free_energy, plan, state_value
+from mpq_jax.overrides import set_fields
+from mpq_jax.presets import baseline, preset
+from mpq_jax.real_system import Measurement, RealSystem
+from mpq_jax.simulator import Simulator, State, make_simulator, rollout
+from mpq_jax.tasks import (
+    RandomizedParameter,
+    Reading,
+    Start,
+    Task,
+    load_task,
+    register_task,
+)
+from mpq_jax.training import Stopped, train
+from mpq_jax.validation import ConfigError, RunError, TaskError
+
+__version__ = '0.1.0'
+
+__all__ = [
+    'CompiledFunction',
+    'Config',
+    'ConfigError',
+    'Controller',
+    'LearnerConfig',
+    'Measurement',
+    'PhysicsConfig',
+    'PlannerConfig',
+    'RandomizedParameter',
+    'Reading',
+    'RealSystem',
+    'RunError',
+    'Simulator',
+    'Start',
+    'State',
+    'Stopped',
+    'Task',
+    'TaskError',
+    'TrainingConfig',
+    'baseline',
+    'compile',
+    'evaluate',
+    'free_energy',
+    'load_controller',
+    'load_task',
+    'make_controller',
+    'make_simulator',
+    'plan',
+    'preset',
+    'register_task',
+    'rollout',
+    'set_fields',
+    'state_value',
+    'train',
+]

@@ -1,0 +1,127 @@
+"""Test episodes of a trained run, on starts that training never saw."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mpq_jax import plots
+from mpq_jax.checkpoint import Checkpoint, Checkpointer, check_matches
+from mpq_jax.episode import Summary
+from mpq_jax.programs import Programs, make_programs
+from mpq_jax.progress import Reporter
+from mpq_jax.run_directory import RunDirectory, write_atomically
+from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.stopwatch import Stopwatch
+from mpq_jax.validation import RunError, check_at_least
+
+
+def load_run(run_dir: str | Path) -> tuple[Programs, Checkpoint, list[str]]:
+    """A run's programs and latest readable checkpoint, and messages about unreadable ones.
+
+    Raises:
+      RunError: no run or no readable checkpoint there.
+      ConfigError: the config does not match the checkpoint.
+    """
+    run = RunDirectory(run_dir)
+    config = run.read_config()
+    programs = make_programs(config)
+    if not run.checkpoints.is_dir():
+        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
+    checkpointer = Checkpointer(run.checkpoints)
+    try:
+        saved, problems = checkpointer.restore(programs.state_shapes())
+    finally:
+        checkpointer.close()
+    if saved is None:
+        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
+    check_matches(config, saved.config)
+    return programs, saved, problems
+
+
+def evaluate(
+    run_dir: str | Path,
+    episodes: int = 20,
+    *,
+    parameters: str = 'best',
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Runs test episodes for every seed and writes `evaluation.json` and `episode.png`.
+
+    Args:
+      run_dir: a run that was trained.
+      episodes: a seed; episode i of a seed always starts in the same state.
+      parameters: 'best' by validation, or 'last'.
+      console: where progress is shown.
+
+    Returns:
+      What `evaluation.json` holds.
+    """
+    check_at_least('episodes', episodes, 1)
+    programs, saved, problems = load_run(run_dir)
+    run = RunDirectory(run_dir)
+    with Reporter('evaluate', episodes, console) as reporter:
+        for problem in problems:
+            reporter.say(problem)
+        programs.on_compile = reporter.compiling
+        summary, recording = _play(programs, saved, parameters, episodes, reporter)
+    result = _describe(programs, saved, parameters, summary)
+    write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
+    plots.episode_figure(programs.real.task, recording, run.path / 'episode.png')
+    return result
+
+
+def _play(programs: Programs, saved: Checkpoint, parameters: str, episodes: int, reporter):
+    """Summaries `[S, E]`, and the first episode's transitions."""
+    size = programs.episodes_at_once(episodes)
+    q_params = programs.parameters(saved.state, parameters)
+    stopwatch, blocks, recording = Stopwatch(programs), [], None
+    for first in range(0, episodes, size):
+        numbers = first + np.arange(size)  # the last block may run over; its surplus is dropped
+        (block, recorded), _ = stopwatch.run(programs.play, 'test', saved.state, q_params, numbers)
+        blocks.append(jax.device_get(block))
+        recording = recorded if recording is None else recording
+        done = min(first + size, episodes)
+        figure = f'return {np.mean([b.episode_return for b in blocks]):7.0f}'
+        reporter.advance(done, figure, stopwatch.seconds)
+    joined = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, :episodes], *blocks)
+    return joined, recording
+
+
+def _describe(
+    programs: Programs, saved: Checkpoint, parameters: str, summary: Summary
+) -> dict[str, Any]:
+    config = programs.config
+    returns = np.asarray(summary.episode_return)
+    successes = np.asarray(summary.success, float) if programs.real.task.success else None
+    return {
+        'task': config.task,
+        'agent': config.agent,
+        'horizon': config.planner.horizon,
+        'planner_model': config.planner_model,
+        'parameters': parameters if config.learns else None,
+        'trained_episodes': saved.episode,
+        'test_episodes_per_seed': returns.shape[1],
+        'return': _figure(config.seeds, returns),
+        'success': None if successes is None else _figure(config.seeds, successes),
+        'nonfinite_steps': int(summary.nonfinite_steps.sum()),
+        'interval': '95 % percentile bootstrap of the mean over seeds; null with one seed',
+    }
+
+
+def _figure(seeds: tuple[int, ...], values: np.ndarray) -> dict[str, Any]:
+    """Pooled mean with its interval, and every seed's own episodes."""
+    means = values.mean(axis=1)
+    low, high = bootstrap_interval(means)
+    return {
+        'mean': float(means.mean()),
+        'low': None if np.isnan(low) else float(low),
+        'high': None if np.isnan(high) else float(high),
+        'per_seed': {
+            str(seed): {'mean': float(mean), 'episodes': [round(float(v), 4) for v in row]}
+            for seed, mean, row in zip(seeds, means, values, strict=True)
+        },
+    }
