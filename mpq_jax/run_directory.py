@@ -104,7 +104,7 @@ def manifest() -> dict[str, Any]:
         'device': device.device_kind,
         'device_count': jax.device_count(),
         'cpu_count': os.cpu_count(),
-        'matmul_precision': jax.config.read('jax_default_matmul_precision') or 'default',
+        'matmul_precision': getattr(jax.config, 'jax_default_matmul_precision', None) or 'default',
     }
 
 
