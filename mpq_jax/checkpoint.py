@@ -48,25 +48,29 @@ class Checkpointer:
             ),
         )
 
-    def restore(self, template: SeedState) -> tuple[Checkpoint | None, list[str]]:
+    def restore(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
         """The latest checkpoint that can be read, and a message for each that could not.
 
         Args:
           template: arrays or shapes of the state, leading axis [S].
+          config: what the checkpoint must have been made with, but for MAY_CHANGE.
 
         Returns:
           None in place of a checkpoint when there is none at all.
 
         Raises:
           RunError: there are checkpoints and none can be read.
+          ConfigError: it was made with another config.
         """
         problems: list[str] = []
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                return self._restore(step, template), problems
+                return self._read(step, template, config), problems
+            except _Mismatch as mismatch:
+                raise mismatch.error from None
             except Exception as error:  # whatever Orbax makes of a damaged directory
-                reason = str(error).strip().splitlines() or [type(error).__name__]
+                reason = str(error).strip().splitlines() or ['']
                 problems.append(
                     f'checkpoint episode_{step} in {self._directory} is unreadable and was '
                     f'skipped ({type(error).__name__}: {reason[0][:200]})'
@@ -82,16 +86,25 @@ class Checkpointer:
     def close(self) -> None:
         self._manager.close()
 
-    def _restore(self, step: int, template: SeedState) -> Checkpoint:
-        record = self._manager.restore(
-            step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
-        )['record']
-        config = overrides.from_dict(record['config'])
+    def _read(self, step: int, template: SeedState, config: Config) -> Checkpoint:
+        only = ocp.args.Composite(record=ocp.args.JsonRestore())
+        record = self._manager.restore(step, args=only)['record']
+        made_with = overrides.from_dict(record['config'])
+        try:
+            check_matches(config, made_with)
+        except ConfigError as error:
+            raise _Mismatch(error) from error
         shapes = jax.eval_shape(_to_saved, template)
-        saved = self._manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-        )['state']
-        return Checkpoint(step, _from_saved(saved, template), record['counters'], config)
+        only = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+        state = _from_saved(self._manager.restore(step, args=only)['state'], template)
+        return Checkpoint(step, state, record['counters'], made_with)
+
+
+class _Mismatch(Exception):
+    """A readable checkpoint of another config: no reason to try an older one."""
+
+    def __init__(self, error: ConfigError):
+        self.error = error
 
 
 def check_matches(run: Config, checkpoint: Config) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from mpq_jax import plots
-from mpq_jax.checkpoint import Checkpoint, Checkpointer, check_matches
+from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.episode import Summary
 from mpq_jax.programs import Programs, make_programs
 from mpq_jax.progress import Reporter
@@ -33,12 +33,11 @@ def load_run(run_dir: str | Path) -> tuple[Programs, Checkpoint, list[str]]:
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
     checkpointer = Checkpointer(run.checkpoints)
     try:
-        saved, problems = checkpointer.restore(programs.state_shapes())
+        saved, problems = checkpointer.restore(programs.state_shapes(), config)
     finally:
         checkpointer.close()
     if saved is None:
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
-    check_matches(config, saved.config)
     return programs, saved, problems
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from mpq_jax import plots
-from mpq_jax.checkpoint import Checkpoint, Checkpointer, check_matches
+from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.config import Config
 from mpq_jax.episode import Summary
 from mpq_jax.interrupts import StopRequest, stop_on_signals
@@ -108,14 +108,13 @@ class _Training:
         self.state = self.programs.initial_state()
 
     def _restore(self, checkpointer: Checkpointer) -> None:
-        saved, problems = checkpointer.restore(self.programs.state_shapes())
+        saved, problems = checkpointer.restore(self.programs.state_shapes(), self.config)
         for problem in problems:
             self.reporter.say(problem)
         if saved is None:
             self.reporter.say(f'{self.run.path} has no checkpoint yet: starting from the beginning')
             self._begin()
         else:
-            check_matches(self.config, saved.config)
             self.state, self.episode = saved.state, saved.episode
             self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
         self.steps_before = self.counters['model_steps'].sum()

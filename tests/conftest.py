@@ -1,0 +1,86 @@
+"""The smallest systems that show a behaviour, and configs that run in seconds."""
+
+import os
+
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+# Tests compile much and run little.
+os.environ['XLA_FLAGS'] = os.environ.get('XLA_FLAGS', '') + ' --xla_backend_optimization_level=0'
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import mpq_jax
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.simulator import make_simulator
+from mpq_jax.tasks import Start, Task, load_task
+
+# One step of the linear-quadratic system s' = A s + B a with cost q s^2 / 2 + r a^2 / 2.
+LQ = {'A': 0.9, 'B': 1.0, 'q': 1.0, 'r': 0.1}
+
+
+def lq_task(**changes) -> Task:
+    """A scalar linear-quadratic task; noise of deviation 0.2 never meets the action limits."""
+    fields = {
+        'name': 'lq',
+        'episode_steps': 10,
+        'control_timestep': 0.1,
+        'reset': lambda key: Start(jax.random.uniform(key, (1,), minval=-1.0), jnp.zeros(1)),
+        'observe': lambda reading, variables: reading.qpos,
+        'cost': lambda reading, variables, action: (
+            0.5 * LQ['q'] * reading.qpos[0] ** 2 + 0.5 * LQ['r'] * action[0] ** 2
+        ),
+        'equations': lambda p, qpos, qvel, action: (LQ['A'] * qpos + LQ['B'] * action, qvel),
+        'action_size': 1,
+    }
+    return Task(**(fields | changes))
+
+
+def at(simulator, qpos, qvel):
+    """A state of a simulator."""
+    return simulator.state(Start(jnp.atleast_1d(qpos), jnp.atleast_1d(qvel)))
+
+
+def tiny_config(**changes):
+    """MPQ on the hand-written pendulum: seconds to compile, milliseconds to run."""
+    fields = {
+        'planner_physics.backend': 'equations',
+        'real_physics.backend': 'equations',
+        'num_seeds': 2,
+        'episodes': 4,
+        'planner.horizon': 3,
+        'planner.num_samples': 12,
+        'planner.num_model_draws': 4,
+        'learner.num_states': 64,
+        'learner.minibatch_size': 32,
+        'learner.epochs': 2,
+        'learner.buffer_capacity': 500,
+        'learner.hidden_width': 16,
+        'training.validation_interval': 2,
+        'training.validation_episodes': 1,
+    }
+    agent = changes.pop('agent', 'mpq')
+    if agent == 'softq':
+        fields |= {'planner.horizon': 1, 'learner.num_minibatches': 3}
+    return mpq_jax.set_fields(mpq_jax.preset('pendulum', agent), fields | changes)
+
+
+@pytest.fixture(scope='session')
+def pendulum():
+    return load_task('pendulum')
+
+
+@pytest.fixture(scope='session')
+def equations_pendulum(pendulum):
+    return make_simulator(pendulum, PhysicsConfig(backend='equations'))
+
+
+@pytest.fixture(scope='session')
+def mjx_pendulum(pendulum):
+    return make_simulator(pendulum, PhysicsConfig(backend='mjx'))
+
+
+@pytest.fixture(scope='session')
+def mjx_step(mjx_pendulum):
+    """MJX's control step, compiled once: models, states and actions with one leading axis."""
+    return jax.jit(jax.vmap(mjx_pendulum.step))

@@ -1,0 +1,189 @@
+"""The simulators against Gymnasium, native MuJoCo and closed forms."""
+
+import copy
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.randomization import draw_parameters
+from mpq_jax.simulator import make_simulator, rollout
+from mpq_jax.tasks import RandomizedParameter, Start, Task
+from mpq_jax.tasks.pendulum import observe
+from mpq_jax.tasks.task import Reading
+from mpq_jax.validation import ConfigError, TaskError
+from tests.conftest import at, lq_task
+
+STEPS = 200
+
+
+@pytest.fixture(scope='module')
+def gym_steps():
+    """200 of Gymnasium's steps under random torques: states, actions, next states, rewards."""
+    environment = gymnasium.make('Pendulum-v1', g=10.0, max_episode_steps=STEPS).unwrapped
+    environment.reset(seed=3)
+    random = np.random.default_rng(0)
+    states, actions, following, rewards, observations = [], [], [], [], []
+    environment.state = np.array([np.pi, 1.0])
+    for t in range(STEPS):
+        states.append(environment.state.copy())
+        pumping = np.sign(environment.state[1])
+        action = pumping if t < STEPS // 2 else random.uniform(-1.0, 1.0)
+        observation, reward, *_ = environment.step(np.array([2.0 * action]))
+        actions.append([action])
+        following.append(environment.state.copy())
+        observations.append(observation)
+        rewards.append(reward)
+    speeds = np.abs(np.array(following)[:, 1])
+    assert (speeds == 8.0).any() and (speeds < 8.0).any()  # both sides of the limit are tested
+    return tuple(np.array(x) for x in (states, actions, following, rewards, observations))
+
+
+def tiled(tree, count):
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), tree)
+
+
+def batch_of_states(simulator, states):
+    states = jnp.asarray(states, jnp.float32)
+    return jax.vmap(lambda s: simulator.state(Start(s[:1], s[1:])))(states)
+
+
+@pytest.mark.parametrize('backend', ['mjx', 'equations'])
+def test_pendulum_steps_like_gymnasium(backend, request, gym_steps):
+    simulator = request.getfixturevalue(f'{backend}_pendulum')
+    step = request.getfixturevalue('mjx_step') if backend == 'mjx' else jax.vmap(simulator.step)
+    states, actions, following, rewards, observations = gym_steps
+    after, reading = step(
+        tiled(simulator.true_model(), STEPS),
+        batch_of_states(simulator, states),
+        jnp.asarray(actions, jnp.float32),
+    )
+    np.testing.assert_allclose(after.qpos[:, 0], following[:, 0], atol=1e-5)
+    np.testing.assert_allclose(after.qvel[:, 0], following[:, 1], atol=1e-5)
+    seen = jax.vmap(observe, in_axes=(0, None))(Reading(after.qpos, after.qvel, {}), ())
+    np.testing.assert_allclose(seen, observations, atol=1e-5)
+    # Gymnasium's reward has a torque term that the task's cost leaves out.
+    costs = jax.vmap(simulator.task.cost, in_axes=(0, None, 0))(reading, (), actions)
+    torque_cost = 0.001 * (2.0 * actions[:, 0]) ** 2
+    np.testing.assert_allclose(costs + torque_cost, -rewards, rtol=1e-5, atol=1e-5)
+
+
+def test_randomized_models_step_like_native_mujoco(pendulum, mjx_pendulum, mjx_step):
+    values = draw_parameters(pendulum, jax.random.key(1), STEPS)
+    random = np.random.default_rng(1)
+    states = random.uniform([-np.pi, -7.0], [np.pi, 7.0], (STEPS, 2))
+    actions = random.uniform(-1.0, 1.0, (STEPS, 1))
+    after, _ = mjx_step(
+        mjx_pendulum.make_models(values),
+        batch_of_states(mjx_pendulum, states),
+        jnp.asarray(actions, jnp.float32),
+    )
+    nominal = mujoco.MjModel.from_xml_path(str(pendulum.mjcf))
+    for i in range(0, STEPS, 10):
+        model = copy.copy(nominal)
+        pendulum.set_parameters(model, {name: value[i] for name, value in values.items()})
+        data = mujoco.MjData(model)
+        mujoco.mj_setConst(model, data)
+        data.qpos[:], data.qvel[:], data.ctrl[:] = states[i, 0], states[i, 1], 2.0 * actions[i]
+        mujoco.mj_step(model, data)
+        qpos, qvel = pendulum.after_physics_step(data.qpos, data.qvel, model.opt.timestep)
+        np.testing.assert_allclose(after.qpos[i], qpos, atol=1e-5)
+        np.testing.assert_allclose(after.qvel[i], qvel, atol=1e-5)
+        # Constants that follow from the parameters: a rod about its end.
+        inertia = values['mass'][i] * values['length'][i] ** 2 / 3
+        np.testing.assert_allclose(model.dof_M0, inertia, rtol=1e-6)
+
+
+def test_constants_that_depend_on_parameters_are_not_stale(pendulum, mjx_pendulum):
+    """Among the stacked leaves is dof_invweight0 = 1 / (m l^2 / 3), which mj_setConst makes."""
+    models = mjx_pendulum.make_models({'mass': np.array([1.3]), 'length': np.array([0.9])})
+    inverse_weight = 3 / (1.3 * 0.9**2)
+    scalars = [float(leaf[0, 0]) for leaf in models if leaf.shape == (1, 1)]
+    assert any(np.isclose(value, inverse_weight, rtol=1e-5) for value in scalars)
+
+
+def test_draws_are_uniform_in_the_tasks_ranges(pendulum):
+    values = draw_parameters(pendulum, jax.random.key(0), 4000)
+    for parameter in pendulum.parameters:
+        draws = values[parameter.name]
+        assert parameter.low <= draws.min() and draws.max() <= parameter.high
+        width = parameter.high - parameter.low
+        assert np.isclose(draws.mean(), (parameter.low + parameter.high) / 2, atol=0.02)
+        assert np.isclose(draws.std(), width / np.sqrt(12), rtol=0.05)
+
+
+def test_rollout_reads_costs_before_and_the_state_after_each_step(equations_pendulum):
+    simulator, model = equations_pendulum, equations_pendulum.true_model()
+    state, actions = at(simulator, 1.0, -2.0), jnp.array([[0.5], [-1.0], [0.2]])
+    result = rollout(simulator, model, state, actions)
+    for action, cost in zip(actions, result.costs, strict=True):
+        following, reading = simulator.step(model, state, action)
+        assert np.isclose(cost, simulator.task.cost(reading, (), action))
+        state = following
+    np.testing.assert_allclose(result.state.qpos, state.qpos, rtol=1e-5)
+    np.testing.assert_allclose(result.reading.qvel, state.qvel, rtol=1e-5)
+
+
+CART = """
+<mujoco>
+  <option timestep="0.01"/>
+  <worldbody>
+    <body>
+      <joint name="x" type="slide" axis="1 0 0"/>
+      <geom size="0.1" mass="2"/>
+      <site name="tip"/>
+    </body>
+  </worldbody>
+  <actuator><motor joint="x" {limit}/></actuator>
+  <sensor>{sensor}</sensor>
+</mujoco>
+"""
+LIMIT = 'ctrllimited="true" ctrlrange="-1 3"'
+POSITION = '<jointpos name="x" joint="x"/>'
+
+
+def cart(limit=LIMIT, sensor=POSITION, **fields):
+    text = CART.format(limit=limit, sensor=sensor)
+    return lq_task(name='cart', equations=None, mjcf=text, control_timestep=0.04, **fields)
+
+
+def test_several_physics_steps_a_control_step_and_sensors_of_the_state_before():
+    """A cart under constant force: v = F t / m, with action 0.5 of [-1, 3] being a force of 2."""
+    simulator = make_simulator(cart())
+    assert simulator.steps_per_control == 4
+    state = at(simulator, 0.7, 0.0)
+    after, reading = jax.jit(simulator.step)(simulator.true_model(), state, jnp.array([0.5]))
+    assert np.isclose(after.qvel[0], 2.0 / 2.0 * 0.04, rtol=1e-5)
+    assert np.isclose(reading.sensors['x'][0], 0.7)
+    assert np.isclose(simulator.read(simulator.true_model(), after).sensors['x'][0], after.qpos[0])
+
+
+def test_what_mjx_cannot_simulate_is_named():
+    sensor = '<insidesite name="in" site="tip" objtype="site" objname="tip"/>'
+    with pytest.raises(TaskError, match=r"'cart': MJX cannot simulate.*INSIDESITE"):
+        make_simulator(cart(sensor=sensor))
+
+
+def test_unusable_plants_are_named():
+    with pytest.raises(TaskError, match='ctrlrange'):
+        make_simulator(cart(limit=''))
+    with pytest.raises(ConfigError, match=r'physics.timestep = 0.03 .* 0.04'):
+        make_simulator(cart(), PhysicsConfig(timestep=0.03))
+    with pytest.raises(TaskError, match='cannot be loaded'):
+        make_simulator(lq_task(mjcf='<mujoco><nonsense/></mujoco>'), PhysicsConfig(backend='mjx'))
+    with pytest.raises(TaskError, match='no equations'):
+        make_simulator(cart(), PhysicsConfig(backend='equations'))
+    with pytest.raises(TaskError, match='needs action_size'):
+        make_simulator(lq_task(action_size=None))
+    with pytest.raises(TaskError, match='no set_parameters'):
+        make_simulator(cart(parameters=(RandomizedParameter('mass', 1.0, 0.5, 2.0),)))
+
+
+def test_a_task_needs_no_parameters():
+    simulator = make_simulator(cart())
+    assert jax.tree.leaves(simulator.true_model()) == []
+    assert isinstance(simulator.task, Task)
