@@ -11,6 +11,7 @@ from absl import app, flags, logging
 import mpq_jax
 from mpq_jax import overrides
 from mpq_jax.config import Config
+from mpq_jax.validation import ConfigError, check_at_least
 
 # flag -> config field
 _SHORTHANDS = {
@@ -19,19 +20,22 @@ _SHORTHANDS = {
     'num_seeds': 'num_seeds',
     'episodes': 'episodes',
     'seed': 'seed',
+    'planner_backend': 'planner_physics.backend',
 }
 
 
-def define_run_flags() -> None:
+def define_run_flags(num_seeds: bool = True) -> None:
     """The flags that describe a run. None means: as the preset says."""
     flags.DEFINE_string('task', None, 'registered name, or module:factory of your own')
     flags.DEFINE_string('agent', None, 'mpq, mppi or softq')
     flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
     flags.DEFINE_integer('horizon', None, 'H, actions in a plan')
     flags.DEFINE_string('planner_model', None, "what the planner knows: 'biased' or 'true'")
-    flags.DEFINE_integer('num_seeds', None, 'seeds, run as one batch')
+    if num_seeds:
+        flags.DEFINE_integer('num_seeds', None, 'seeds, run as one batch')
     flags.DEFINE_integer('episodes', None, 'training episodes a seed')
     flags.DEFINE_integer('seed', None, 'the first seed')
+    flags.DEFINE_string('planner_backend', None, "the planner's physics: 'mjx', or 'mujoco'")
     flags.DEFINE_multi_string('set', [], 'any config field: --set planner.temperature=0.3')
 
 
@@ -41,9 +45,10 @@ def define_run_directory_flag() -> None:
 
 def given_fields(values: flags.FlagValues) -> dict:
     """The config fields that flags were given for, by dotted name."""
-    given = {field: values[flag].value for flag, field in _SHORTHANDS.items()}
-    texts = values['set'].value or []
-    return {k: v for k, v in given.items() if v is not None} | overrides.parse_overrides(texts)
+    single = {flag: field for flag, field in _SHORTHANDS.items() if flag in values}
+    given = {field: values[flag].value for flag, field in single.items()}
+    numbers = {k: v for k, v in given.items() if v is not None and not isinstance(v, list)}
+    return numbers | overrides.parse_overrides(values['set'].value or [])
 
 
 def config_from_flags(values: flags.FlagValues, **defaults) -> Config:
@@ -54,6 +59,17 @@ def config_from_flags(values: flags.FlagValues, **defaults) -> Config:
         values['preset'].value or 'default',
     )
     return mpq_jax.set_fields(config, defaults | given_fields(values)).validate()
+
+
+def whole_numbers(flag: str, values: flags.FlagValues, low: int) -> list[int]:
+    """The numbers of a list flag. Raises ConfigError for anything else, or one below `low`."""
+    try:
+        numbers = [int(text) for text in values[flag].value or []]
+    except ValueError:
+        raise ConfigError(f'--{flag}', values[flag].value, 'whole numbers with commas') from None
+    for number in numbers:
+        check_at_least(f'--{flag}', number, low)
+    return numbers
 
 
 def default_run_dir(config: Config) -> str:

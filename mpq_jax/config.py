@@ -114,13 +114,13 @@ class LearnerConfig:
 class PhysicsConfig:
     """How one copy of the system is simulated; 0 and 'auto' mean: as the task says."""
 
-    backend: str = 'auto'  # 'mjx', or 'equations' where the task has hand-written dynamics
+    backend: str = 'auto'  # 'mjx'; 'mujoco': native, on all cores; 'equations': hand-written
     impl: str = 'jax'  # MJX implementation
     timestep: float = 0.0  # seconds a physics step
     solver_iterations: int = 0
 
     def validate(self, where: str) -> None:
-        check_choice(f'{where}.backend', self.backend, ('auto', 'mjx', 'equations'))
+        check_choice(f'{where}.backend', self.backend, ('auto', 'mjx', 'mujoco', 'equations'))
         check_choice(f'{where}.impl', self.impl, ('jax',))
         check_between(f'{where}.timestep', self.timestep, 0.0, None)
         check_at_least(f'{where}.solver_iterations', self.solver_iterations, 0)

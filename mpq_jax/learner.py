@@ -29,10 +29,12 @@ class LearnMetrics(NamedTuple):
     nonfinite_targets: jax.Array  # fraction, masked out of the loss
 
 
-class _Minibatch(NamedTuple):
-    observation: jax.Array  # [K, no]
-    action: jax.Array  # [K, nu]
-    target: jax.Array  # [K]
+class Examples(NamedTuple):
+    """Q at an observation and action is to be the target."""
+
+    observation: jax.Array  # [B, no]
+    action: jax.Array  # [B, nu]
+    target: jax.Array  # [B]
 
 
 def init(config: LearnerConfig, agent: Agent, observation: jax.Array, key: jax.Array):
@@ -99,28 +101,35 @@ def model_steps(planner: PlannerConfig, config: LearnerConfig, agent: Agent) -> 
     return plans * (planner.horizon - 1) * agent.simulator.steps_per_control
 
 
+def fit(
+    config: LearnerConfig, agent: Agent, state: LearnerState, examples: Examples, key: jax.Array
+) -> tuple[LearnerState, jax.Array]:
+    """Epochs of shuffled minibatches on known targets `[B]`; returns the last epoch's mean loss."""
+    count = examples.target.shape[0]
+    whole = count // config.minibatch_size * config.minibatch_size
+
+    def epoch(state, key):
+        order = jax.random.permutation(key, count)[:whole].reshape(-1, config.minibatch_size)
+
+        def step(state, places):
+            minibatch = jax.tree.map(lambda leaf: leaf[places], examples)
+            return _gradient_step(config, agent, state, minibatch)
+
+        state, losses = jax.lax.scan(step, state, order)
+        return state, jnp.mean(losses)
+
+    state, losses = jax.lax.scan(epoch, state, jax.random.split(key, config.epochs))
+    return state, losses[-1]
+
+
 def _fitted_round(planner, config, agent, models, state, buffer, key):
     sample_key, target_key, order_key = jax.random.split(key, 3)
     batch = replay_buffer.sample(buffer, sample_key, config.num_states)
     params = state.target_params if config.target_network else state.params
     targets = make_targets(planner, config, agent, models, params, batch, target_key)
-    examples = _Minibatch(batch.observation, batch.action, targets)
-
-    def epoch(state, key):
-        order = jax.random.permutation(key, config.num_states)
-        whole = config.num_states // config.minibatch_size * config.minibatch_size
-        order = order[:whole].reshape(-1, config.minibatch_size)
-
-        def step(state, places):
-            return _gradient_step(
-                config, agent, state, jax.tree.map(lambda leaf: leaf[places], examples)
-            )
-
-        state, losses = jax.lax.scan(step, state, order)
-        return state, jnp.mean(losses)
-
-    state, losses = jax.lax.scan(epoch, state, jax.random.split(order_key, config.epochs))
-    return state, _metrics(losses[-1], targets)
+    examples = Examples(batch.observation, batch.action, targets)
+    state, loss = fit(config, agent, state, examples, order_key)
+    return state, _metrics(loss, targets)
 
 
 def _per_minibatch_round(planner, config, agent, models, state, buffer, key):
@@ -129,7 +138,7 @@ def _per_minibatch_round(planner, config, agent, models, state, buffer, key):
         batch = replay_buffer.sample(buffer, sample_key, config.minibatch_size)
         params = state.target_params if config.target_network else state.params
         targets = make_targets(planner, config, agent, models, params, batch, target_key)
-        examples = _Minibatch(batch.observation, batch.action, targets)
+        examples = Examples(batch.observation, batch.action, targets)
         state, loss = _gradient_step(config, agent, state, examples)
         return state, (loss, targets)
 
@@ -138,7 +147,7 @@ def _per_minibatch_round(planner, config, agent, models, state, buffer, key):
     return state, _metrics(jnp.mean(losses), targets)
 
 
-def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, batch: _Minibatch):
+def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, batch: Examples):
     """One Adam step on the mean squared error of the finite targets."""
     network = agent.network
     assert network is not None

@@ -129,15 +129,13 @@ def sample_plans(
         total = cost_to_go + control_cost(config, controls, noise)
         return jnp.where(jnp.isfinite(total), total, jnp.inf)
 
-    count = num_draws(models)
-    if count == 1:
-        model = jax.tree.map(lambda leaf: leaf[0], models)
-        scores = jax.vmap(score, in_axes=(None, 0))(model, noise)
-    else:  # draws and samples on one axis of particles
-        draw = jnp.arange(config.num_samples) % count
-        particles = jax.tree.map(lambda leaf: leaf[draw], models)
-        scores = jax.vmap(score)(particles, noise)
-    return Samples(noise, scores)
+    return Samples(noise, jax.vmap(score)(particle_models(config, models), noise))
+
+
+def particle_models(config: PlannerConfig, models: Model) -> Model:
+    """Draws and samples on one axis: the model `[N, ...]` of each sample, n mod D."""
+    draw = jnp.arange(config.num_samples) % num_draws(models)
+    return jax.tree.map(lambda leaf: leaf[draw], models)
 
 
 def trajectory_cost(

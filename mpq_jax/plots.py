@@ -1,7 +1,8 @@
 """Figures of a run, drawn without a display."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -73,3 +74,43 @@ def _band(axes: Axes, table: np.ndarray, label: str, color: str) -> None:
     low, high = bootstrap_interval(table)
     axes.plot(episodes, table.mean(axis=0), color=color, lw=1.6, label=label)
     axes.fill_between(episodes, low, high, color=color, alpha=0.18, lw=0)
+
+
+def throughput(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Model steps/s against samples, log-log: a panel for each task, horizon and batch of states.
+
+    Args:
+      rows: with `task`, `horizon`, `num_states`, `num_samples`, `contender`,
+        `model_steps_per_s`.
+      path: the PNG to write.
+    """
+    panels = list(dict.fromkeys((r['task'], r['horizon'], r['num_states']) for r in rows))
+    contenders = list(dict.fromkeys(row['contender'] for row in rows))
+    columns = min(len(panels), 4)
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.6 * columns + 1, 3.2 * lines + 0.8), layout='constrained')
+    axes_of = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+    for axes, panel in zip(axes_of, panels, strict=False):
+        for i, contender in enumerate(contenders):
+            points = sorted(
+                (row['num_samples'], row['model_steps_per_s'])
+                for row in rows
+                if row['contender'] == contender
+                and (row['task'], row['horizon'], row['num_states']) == panel
+            )
+            if points:
+                axes.loglog(*zip(*points, strict=True), 'o-', ms=3, color=f'C{i}', label=contender)
+        axes.set(title='{}, H={}, states={}'.format(*panel), xlabel='samples')
+        axes.grid(alpha=0.3, which='both')
+    axes_of[0].set_ylabel('model steps/s')
+    handles: dict[str, Any] = {}
+    for axes in axes_of:
+        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    figure.legend(
+        handles=list(handles.values()),
+        labels=list(handles),
+        loc='outside lower center',
+        ncols=4,
+        fontsize=8,
+    )
+    figure.savefig(path, dpi=110)

@@ -1,5 +1,6 @@
 """The thin loop: collect an episode on the real system, learn, validate, log, checkpoint."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ class _Training:
         self.counters = {name: np.zeros(config.num_seeds, np.int64) for name in _COUNTERS}
         self.recording: Transition | None = None  # one episode, for the figure
         self.stopwatch = Stopwatch(programs)
+        self.loop_seconds = 0.0  # the stopwatch's, and Python, logging, checkpoints, transfer
         self.steps_before = 0  # model steps of earlier sessions
 
     def run_to_end(self, resume: bool) -> None:
@@ -122,7 +124,8 @@ class _Training:
         self.reporter.start_at(self.episode)
 
     def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
-        saved = self.episode
+        saved, begin = self.episode, time.perf_counter()
+        compiled = self.programs.compile_seconds
         while self.episode < self.config.episodes and not self.stop:
             block = [self._learning_episode()] if self.config.learns else self._playing_block()
             for rows in block:
@@ -135,6 +138,8 @@ class _Training:
                 checkpointer.save(Checkpoint(self.episode, self.state, counters, self.config))
                 saved = self.episode
             self._show(block)
+        compiling = self.programs.compile_seconds - compiled
+        self.loop_seconds = time.perf_counter() - begin - compiling
 
     def _learning_episode(self) -> list[dict[str, Any]]:
         """One episode and, where they are due, a learning round and a validation."""
@@ -244,7 +249,8 @@ class _Training:
         self.run.record(
             compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
             temporary_bytes={p.name: p.temporary_bytes for p in compiled},
-            run_seconds=round(self.stopwatch.seconds, 2),
+            run_seconds=round(self.stopwatch.seconds, 3),
+            loop_seconds=round(self.loop_seconds, 3),
             model_steps_per_second=round(self._model_steps_per_second),
         )
         self.reporter.say(

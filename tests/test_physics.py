@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from mpq_jax.config import PhysicsConfig
+from mpq_jax import mppi
+from mpq_jax.config import PhysicsConfig, PlannerConfig
 from mpq_jax.randomization import draw_parameters
 from mpq_jax.simulator import make_simulator, rollout
 from mpq_jax.tasks import RandomizedParameter, Start, Task
@@ -160,6 +161,44 @@ def test_several_physics_steps_a_control_step_and_sensors_of_the_state_before():
     assert np.isclose(after.qvel[0], 2.0 / 2.0 * 0.04, rtol=1e-5)
     assert np.isclose(reading.sensors['x'][0], 0.7)
     assert np.isclose(simulator.read(simulator.true_model(), after).sensors['x'][0], after.qpos[0])
+
+
+@pytest.mark.parametrize('plant', ['pendulum', 'cart'])
+def test_native_backend_scores_plans_like_mjx(plant, request):
+    """Costs of plans on four model draws, nested batches and all; sensors and a hook in between."""
+    if plant == 'pendulum':
+        task, horizon = request.getfixturevalue('pendulum'), 8
+    else:
+        task, horizon = movable_cart(), 8
+    config = PlannerConfig(horizon=horizon, num_samples=8, num_model_draws=4)
+    values = draw_parameters(task, jax.random.key(1), 4)
+    starts = jax.vmap(task.reset)(jax.random.split(jax.random.key(2), 3))
+    scores = {}
+    for backend in ('mjx', 'mujoco'):
+        simulator = make_simulator(task, PhysicsConfig(backend=backend))
+        models = simulator.make_models(values)
+
+        def score(start, simulator=simulator, models=models):
+            state, key = simulator.state(start), jax.random.key(3)
+            controls = jnp.full((horizon, 1), 0.2)
+            return mppi.sample_plans(config, simulator, task.cost, models, state, controls, key)
+
+        scores[backend] = np.asarray(jax.jit(jax.vmap(score))(starts).scores)
+    assert np.ptp(scores['mjx']) > 0.1
+    np.testing.assert_allclose(scores['mujoco'], scores['mjx'], rtol=2e-4, atol=2e-4)
+
+
+def movable_cart():
+    """A cart of unknown mass whose cost reads a sensor."""
+
+    def set_mass(model, values):
+        model.body_mass[1] = values['mass']
+
+    return cart(
+        cost=lambda reading, variables, action: reading.sensors['x'][0] ** 2 + action[0] ** 2,
+        parameters=(RandomizedParameter('mass', 1.0, 0.5, 2.0),),
+        set_parameters=set_mass,
+    )
 
 
 def test_what_mjx_cannot_simulate_is_named():

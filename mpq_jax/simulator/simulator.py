@@ -23,6 +23,13 @@ class State(NamedTuple):
     variables: Variables  # the task's own
 
 
+class Trajectory(NamedTuple):
+    """What a backend that takes all steps at once gives back."""
+
+    readings: Reading  # [T + 1]
+    state: State  # after the last step
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Simulator:
     """A copy of a task's physics, as pure functions of single, unbatched arrays."""
@@ -40,6 +47,8 @@ class Simulator:
     read: Callable[[Model, State], Reading]
     # Values by parameter name, [D] each -> a model with leading axis D. Host side; build once.
     make_models: Callable[[Mapping[str, np.ndarray]], Model]
+    # (model, state, actions [T, nu]) -> trajectory, where a backend has more than `step` to offer.
+    trajectory: Callable[[Model, State, jax.Array], Trajectory] | None = None
 
     def state(self, start: Start) -> State:
         """The physics state at rest in time: no activation, no warm start."""
@@ -68,10 +77,17 @@ class Rollout(NamedTuple):
 def rollout(simulator: Simulator, model: Model, state: State, actions: jax.Array) -> Rollout:
     """Takes actions `[T, nu]` one after the other; T = 0 only reads the state."""
 
+    cost, variables = simulator.task.cost, state.variables
+
     def step(state, action):
         following, reading = simulator.step(model, state, action)
-        return following, simulator.task.cost(reading, state.variables, action)
+        return following, cost(reading, variables, action)
 
+    if simulator.trajectory is not None:
+        readings, state = simulator.trajectory(model, state, actions)
+        before, last = (jax.tree.map(lambda x, at=at: x[at], readings) for at in (slice(-1), -1))
+        costs = jax.vmap(cost, in_axes=(0, None, 0))(before, variables, actions)
+        return Rollout(costs, state, last)
     if actions.shape[0]:
         state, costs = jax.lax.scan(step, state, actions)
     else:

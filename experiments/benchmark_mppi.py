@@ -1,0 +1,304 @@
+"""Planner throughput: python -m experiments.benchmark_mppi [--tasks=pendulum] [--json=...].
+
+    model_steps/s = states x samples x iterations x (H - 1) x physics steps a control step
+                    / median wall time
+
+of a warmed, ahead-of-time compiled plan, blocked on, beside references in the same run.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+import mpq_jax
+from experiments import command_line, references
+from experiments.measure import take_turns
+from mpq_jax import memory, mppi, plots
+from mpq_jax.agent import make_agent
+from mpq_jax.compilation import CompiledFunction, compile
+from mpq_jax.config import Config, PhysicsConfig
+from mpq_jax.progress import Reporter, make_console, per_second
+from mpq_jax.randomization import planner_models
+from mpq_jax.run_directory import manifest, write_atomically
+from mpq_jax.simulator import make_simulator
+from mpq_jax.tasks import load_task
+from mpq_jax.validation import check_at_least, check_choice
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list('tasks', ['pendulum'], 'tasks to plan on')
+flags.DEFINE_list('backends', None, "planner backends; default 'mjx', on a CPU 'mujoco' as well")
+flags.DEFINE_list('num_samples', ['24', '256', '1024', '4096'], 'N')
+flags.DEFINE_list('horizons', ['8', '32'], 'H')
+flags.DEFINE_list('num_states', ['1', '64'], 'plans made at once')
+flags.DEFINE_list('agents', ['mppi', 'mpq'], 'mppi, mpq')
+flags.DEFINE_list('reference', None, "none, mujoco, roofline, peers; on a CPU 'mujoco,roofline'")
+flags.DEFINE_integer('repeats', 20, 'timed repeats, 20 at least')
+flags.DEFINE_integer('max_model_steps', 1_000_000, 'larger plans are left out, and said')
+flags.DEFINE_list('latency_horizons', ['1', '4', '8', '16', '32'], 'H of the latency table')
+flags.DEFINE_string('json', None, 'where to write the result; .csv and .png go beside it')
+
+_BARE = 'bare rollouts'
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One size of plan; all its contenders take turns."""
+
+    task: str
+    num_samples: int
+    horizon: int
+    num_states: int
+
+    def model_steps(self, steps_per_control: int) -> int:
+        return self.num_states * self.num_samples * (self.horizon - 1) * steps_per_control
+
+
+def main() -> None:
+    console = make_console()
+    cells, left_out = _cells()
+    backends, wanted = _backends_and_references()
+    console.print(__doc__.split('\n\n', 1)[1].rstrip(), markup=False)
+    rows: list[dict[str, Any]] = []
+    with Reporter('benchmark', len(cells), console, unit='sizes') as reporter:
+        busy = 0.0
+        for i, cell in enumerate(cells):
+            rows += _measure(cell, backends, wanted, reporter)
+            busy += sum(row['median_s'] * FLAGS.repeats for row in rows if row['cell'] == str(cell))
+            best = max(r['model_steps_per_s'] or 0 for r in rows if r['cell'] == str(cell))
+            reporter.advance(i + 1, f'best {per_second(best)}', busy)
+    latency = _latency(backends[0], console)
+    for cell in left_out:
+        console.print(f'left out (over --max_model_steps): {cell}', markup=False)
+    _print(rows, console)
+    _write(rows, latency, [str(cell) for cell in left_out], console)
+
+
+def _cells() -> tuple[list[Cell], list[Cell]]:
+    """The sizes to measure and those over the limit; all input is checked here."""
+    check_at_least('repeats', FLAGS.repeats, 20)
+    for agent in FLAGS.agents:
+        check_choice('agents', agent, ('mppi', 'mpq'))
+    cells: list[Cell] = []
+    left_out: list[Cell] = []
+    for task in FLAGS.tasks:
+        load_task(task)
+        for states in command_line.whole_numbers('num_states', FLAGS, 1):
+            for horizon in command_line.whole_numbers('horizons', FLAGS, 2):
+                for samples in command_line.whole_numbers('num_samples', FLAGS, 1):
+                    cell = Cell(task, samples, horizon, states)
+                    fits = cell.model_steps(1) <= FLAGS.max_model_steps
+                    (cells if fits else left_out).append(cell)
+    return cells, left_out
+
+
+def _backends_and_references() -> tuple[list[str], list[str]]:
+    on_cpu = jax.default_backend() == 'cpu'
+    backends = FLAGS.backends or (['mjx', 'mujoco'] if on_cpu else ['mjx'])
+    wanted = FLAGS.reference or (['mujoco', 'roofline'] if on_cpu else ['roofline'])
+    for backend in backends:
+        check_choice('--backends', backend, ('mjx', 'mujoco', 'equations'))
+    for reference in wanted:
+        check_choice('--reference', reference, ('none', 'mujoco', 'roofline', 'peers'))
+    return backends, wanted
+
+
+def _config(cell: Cell, agent: str) -> Config:
+    fields = {'planner.horizon': cell.horizon, 'planner.num_samples': cell.num_samples}
+    config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
+    draws = min(config.planner.num_model_draws, cell.num_samples)
+    return mpq_jax.set_fields(config, {'planner.num_model_draws': draws})
+
+
+def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Reporter):
+    """One row a contender."""
+    calls: dict[str, Any] = {}
+    compiled: dict[str, CompiledFunction] = {}
+    task = load_task(cell.task)
+    has_equations = task.equations is not None
+    names = [*backends, *(['equations'] if has_equations and 'equations' not in backends else [])]
+    for backend in names:
+        for agent in FLAGS.agents:
+            name = f'{agent} {backend}'
+            reporter.compiling(f'{name} {cell}')
+            calls[name], compiled[name] = plan_call(cell, agent, backend)
+    reporter.compiling(f'{_BARE} {cell}')
+    calls[_BARE], compiled[_BARE] = bare_call(cell, backends[0])
+    calls |= _reference_calls(cell, task, wanted, compiled)
+    timings = take_turns(calls, FLAGS.repeats)
+    steps_per_control = make_simulator(task).steps_per_control
+    steps = cell.model_steps(steps_per_control)
+    return [
+        {
+            'cell': str(cell),
+            **dataclasses.asdict(cell),
+            'contender': name,
+            'median_s': timing.median,
+            'p10_s': timing.percentile(10),
+            'p90_s': timing.percentile(90),
+            'model_steps_per_s': steps / timing.median,
+            'plans_per_s': cell.num_states / timing.median,
+            'compile_s': compiled[name].compile_seconds if name in compiled else None,
+            'temporary_bytes': compiled[name].temporary_bytes if name in compiled else None,
+        }
+        for name, timing in timings.items()
+    ]
+
+
+def plan_call(cell: Cell, agent_name: str, backend: str):
+    """A compiled batch of plans as a call without arguments."""
+    config = _config(cell, agent_name)
+    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    agent = make_agent(config, simulator)
+    models = planner_models(config, simulator, jax.random.key(0))
+    q_params = _random_q(agent)
+    states, keys = _states(simulator, cell.num_states)
+    controls = mppi.zero_controls(config.planner, simulator)
+    planner = jax.tree.map(jnp.float32, config.planner)
+
+    def plan(planner, q_params, models, states, keys):
+        def one(state, key):
+            return agent.act(planner, q_params, models, state, controls, key)
+
+        return jax.vmap(one)(states, keys)
+
+    arguments = planner, q_params, models, states, keys
+    program = compile(plan, *arguments, name=f'{agent_name} {backend}')
+    return lambda: program(*arguments), program
+
+
+def bare_call(cell: Cell, backend: str):
+    """Rollouts alone: the same steps on the same model draws, from actions drawn beforehand."""
+    config = _config(cell, 'mppi')
+    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    models = planner_models(config, simulator, jax.random.key(0))
+    states, _ = _states(simulator, cell.num_states)
+    particles = mppi.particle_models(config.planner, models)
+    shape = (cell.num_states, cell.num_samples, cell.horizon - 1, simulator.action_size)
+    actions = jnp.clip(2.0 * jax.random.normal(jax.random.key(1), shape), -1.0, 1.0)
+
+    def bare(particles, states, actions):
+        def one(model, state, actions):
+            return mpq_jax.rollout(simulator, model, state, actions).state
+
+        over_samples = jax.vmap(one, in_axes=(0, None, 0))
+        return jax.vmap(over_samples, in_axes=(None, 0, 0))(particles, states, actions)
+
+    program = compile(bare, particles, states, actions, name=_BARE)
+    return lambda: program(particles, states, actions), program
+
+
+def _random_q(agent):
+    if agent.network is None:
+        return ()
+    start = agent.simulator.task.reset(jax.random.key(0))
+    state = agent.simulator.state(start)
+    reading = agent.simulator.read(agent.simulator.true_model(), state)
+    observation = agent.simulator.task.observe(reading, state.variables)
+    return agent.network.init(
+        jax.random.key(2), observation, jnp.zeros(agent.simulator.action_size)
+    )
+
+
+def _states(simulator, count: int):
+    keys = jax.random.split(jax.random.key(3), count)
+    return jax.vmap(lambda key: simulator.state(simulator.task.reset(key)))(keys), keys
+
+
+def _reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict[str, Any]:
+    calls: dict[str, Any] = {}
+    batch = cell.num_states * cell.num_samples
+    if 'mujoco' in wanted and task.mjcf is not None:
+        width = make_simulator(task).action_size
+        actions = np.random.default_rng(0).uniform(-1, 1, (batch, cell.horizon - 1, width))
+        start = task.reset(jax.random.key(3))
+        calls['native mujoco.rollout'] = references.NativeRollouts(task, start, actions)
+    if task.name != 'pendulum':
+        return calls
+    if 'roofline' in wanted:
+        fn = references.roofline(batch, cell.horizon - 1)
+        arguments = jnp.float32(3.0), jnp.float32(0.0), jax.random.key(0)
+        program = compile(fn, *arguments, name='roofline')
+        compiled['roofline'] = program
+        calls['roofline'] = lambda: program(*arguments)
+    if 'peers' in wanted and cell.num_states == 1:
+        peer = references.pytorch_mppi(cell.num_samples, cell.horizon)
+        if peer is not None:
+            calls['pytorch-mppi'] = peer
+    return calls
+
+
+def _latency(backend: str, console: Console) -> list[dict[str, Any]]:
+    """Seconds of one plan of one state against H: the learned Q is what lets H be short."""
+    rows = []
+    for task in FLAGS.tasks:
+        table = Table(title=f'{task}: latency of one plan, {backend}, samples of the preset')
+        for heading in ('H', 'p50 ms', 'p99 ms'):
+            table.add_column(heading, justify='right')
+        for horizon in command_line.whole_numbers('latency_horizons', FLAGS, 1):
+            samples = mpq_jax.preset(task, 'mpq').planner.num_samples
+            call, _ = plan_call(Cell(task, samples, horizon, 1), 'mpq', backend)
+            timing = take_turns({'plan': call}, max(FLAGS.repeats, 200))['plan']
+            p50, p99 = timing.percentile(50), timing.percentile(99)
+            rows.append({'task': task, 'horizon': horizon, 'p50_s': p50, 'p99_s': p99})
+            table.add_row(str(horizon), f'{1e3 * p50:.2f}', f'{1e3 * p99:.2f}')
+        console.print(table)
+    return rows
+
+
+def _print(rows: list[dict[str, Any]], console: Console) -> None:
+    for task in FLAGS.tasks:
+        table = Table(title=f'{task}: model steps/s (median [p10, p90] ms)')
+        for heading in ('states', 'H', 'N', 'contender', 'steps/s', 'ms', 'plans/s', 'compile s'):
+            table.add_column(heading, justify='left' if heading == 'contender' else 'right')
+        for row in rows:
+            if row['task'] == task:
+                compiling = '' if row['compile_s'] is None else f'{row["compile_s"]:.1f}'
+                table.add_row(
+                    str(row['num_states']), str(row['horizon']), str(row['num_samples']),
+                    row['contender'], per_second(row['model_steps_per_s']),
+                    f'{1e3 * row["median_s"]:.2f} '
+                    f'({1e3 * row["p10_s"]:.2f}, {1e3 * row["p90_s"]:.2f})',
+                    f'{row["plans_per_s"]:.0f}', compiling,
+                )  # fmt: skip
+        console.print(table)
+
+
+def _write(rows, latency, left_out: list[str], console: Console) -> None:
+    """JSON with everything, the rows as CSV, throughput against samples as PNG."""
+    if FLAGS.json is None:
+        return
+    path = Path(FLAGS.json)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = {
+        'definition': ' '.join(__doc__.split('\n\n')[1].split()),
+        'manifest': manifest() | {'xla_flags': os.environ.get('XLA_FLAGS', '')},
+        'available_memory_gib': round(memory.available_bytes() / 2**30, 1),
+        'peak_host_memory_mib': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        'repeats': FLAGS.repeats,
+        'speed_limit': "the pendulum's limit is applied by every planner, not by mujoco.rollout",
+        'rows': rows,
+        'latency': latency,
+        'left_out': left_out,
+    }
+    write_atomically(path, json.dumps(record, indent=1) + '\n')
+    with open(path.with_suffix('.csv'), 'w', newline='') as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+    plots.throughput(rows, path.with_suffix('.png'))
+    console.print(f'{path}, {path.with_suffix(".csv").name}, {path.with_suffix(".png").name}')
+
+
+if __name__ == '__main__':
+    command_line.run(main)

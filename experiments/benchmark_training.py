@@ -1,0 +1,177 @@
+"""Where the time of training goes: python -m experiments.benchmark_training --task=pendulum.
+
+Times the parts of an episode and of a learning round, for one seed and for many, and the
+share of a real run that is none of them (Python, logging, checkpoints, transfer).
+"""
+
+import dataclasses
+import functools
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+import mpq_jax
+from experiments import command_line
+from experiments.measure import take_turns
+from mpq_jax import learner, mppi, replay_buffer
+from mpq_jax.compilation import compile
+from mpq_jax.config import Config
+from mpq_jax.learner import Examples
+from mpq_jax.metrics import MetricsWriter
+from mpq_jax.programs import Programs, SeedState, make_programs
+from mpq_jax.progress import make_console, per_second
+from mpq_jax.run_directory import manifest, write_atomically
+from mpq_jax.simulator import rollout
+from mpq_jax.validation import ConfigError, check_at_least
+
+FLAGS = flags.FLAGS
+command_line.define_run_flags(num_seeds=False)
+flags.DEFINE_list('num_seeds', ['1', '8'], 'batches of seeds to measure')
+flags.DEFINE_integer('repeats', 20, 'timed repeats')
+flags.DEFINE_integer('overhead_episodes', 20, 'episodes of the run whose overhead is measured')
+flags.DEFINE_string('json', None, 'where to write the result')
+
+
+def main() -> None:
+    check_at_least('repeats', FLAGS.repeats, 1)
+    check_at_least('overhead_episodes', FLAGS.overhead_episodes, 2)
+    console = make_console()
+    record: dict[str, Any] = {'manifest': manifest(), 'repeats': FLAGS.repeats, 'seeds': {}}
+    for count in command_line.whole_numbers('num_seeds', FLAGS, 1):
+        config = command_line.config_from_flags(FLAGS, num_seeds=count)
+        if not config.learns:
+            raise ConfigError('agent', config.agent, 'one that learns')
+        measured = _parts(config) | {'overhead': _overhead(config)}
+        record['seeds'][str(count)] = measured
+        _print(count, measured, console)
+    if FLAGS.json:
+        path = Path(FLAGS.json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(record, indent=1) + '\n')
+
+
+def _parts(config: Config) -> dict[str, Any]:
+    """Seconds and model steps/s of each part for the whole batch of seeds, and compile seconds."""
+    programs = make_programs(config)
+    state = programs.initial_state()
+    for episode in range(3):  # something to learn from
+        state, summary = programs.collect(state, episode)
+    programs.learn(jax.tree.map(jnp.copy, state), 3)
+    a_round = programs.model_steps_per_round
+    steps = {
+        'acting': programs.model_steps_per_action * programs.real.task.episode_steps,
+        'learning round': a_round,
+        'target generation': a_round,
+        'bare rollouts': a_round,
+    }
+    timings = take_turns(_calls(programs, state, summary), FLAGS.repeats)
+    rows = [
+        {
+            'part': name,
+            'median_s': timing.median,
+            'p10_s': timing.percentile(10),
+            'p90_s': timing.percentile(90),
+            'model_steps_per_s': steps.get(name, 0) * config.num_seeds / timing.median,
+        }
+        for name, timing in timings.items()
+    ]
+    compiled = {p.name: p.compile_seconds for p in programs.compiled.values()}
+    return {'parts': rows, 'compile_seconds': compiled}
+
+
+def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
+    """The parts, as calls without arguments."""
+    agent, settings = programs.agent, programs.config.learner
+
+    def targets(numbers, state, batch):
+        return learner.make_targets(
+            numbers.planner, numbers.learner, agent, state.models, state.learner.params, batch,
+            state.key,
+        )  # fmt: skip
+
+    def updates(numbers, state, batch):
+        known = Examples(batch.observation, batch.action, batch.cost)
+        return learner.fit(numbers.learner, agent, state.learner, known, state.key)
+
+    def bare(numbers, state, batch):
+        """The targets' model steps and nothing else: same chunks, same models, no control."""
+        particles = mppi.particle_models(numbers.planner, state.models)
+        actions = jnp.zeros((numbers.planner.horizon - 1, agent.simulator.action_size))
+
+        def one(start):
+            roll = jax.vmap(lambda model: rollout(agent.simulator, model, start, actions).state)
+            return roll(particles)
+
+        return jax.lax.map(one, batch.next_state, batch_size=settings.target_chunk)
+
+    batch = _sampled(programs, state)
+    calls: dict[str, Any] = {}
+    for name, part in (
+        ('target generation', targets), ('network updates', updates), ('bare rollouts', bare),
+    ):  # fmt: skip
+        program = compile(jax.vmap(part), programs.numbers, state, batch, name=name)
+        calls[name] = functools.partial(program, programs.numbers, state, batch)
+    # The run's own programs take over their state's buffers, so each call gets a copy.
+    calls['acting'] = lambda: programs.collect(jax.tree.map(jnp.copy, state), 3)
+    calls['learning round'] = lambda: programs.learn(jax.tree.map(jnp.copy, state), 3)
+    calls['copying the state'] = lambda: jax.tree.map(jnp.copy, state)
+    calls['transfer'] = lambda: jax.device_get(summary)
+    calls['logging'] = _logging_call(programs.config)
+    return calls
+
+
+def _sampled(programs: Programs, state: SeedState):
+    count = programs.config.learner.num_states
+    sample = jax.vmap(lambda buffer, key: replay_buffer.sample(buffer, key, count))
+    return sample(state.buffer, state.key)
+
+
+def _logging_call(config: Config):
+    """One episode's rows into CSV and events of a scratch directory."""
+    scratch = Path(tempfile.mkdtemp())
+    writer = MetricsWriter(scratch / 'metrics.csv', scratch / 'events', 0)
+    rows = [
+        {'seed': s, 'episode': 0, 'return': -1.0, 'env_steps': 200, 'model_steps': 1}
+        for s in config.seeds
+    ]
+    return lambda: writer.write(rows)
+
+
+def _overhead(config: Config) -> dict[str, float]:
+    """The share of a real run's loop that no program accounts for, compilation apart."""
+    config = dataclasses.replace(config, episodes=FLAGS.overhead_episodes)
+    with tempfile.TemporaryDirectory() as scratch:
+        run = mpq_jax.train(config, Path(scratch) / 'run')
+        record = json.loads(run.manifest_file.read_text())
+    share = 1 - record['run_seconds'] / record['loop_seconds']
+    return {'loop_s': record['loop_seconds'], 'run_s': record['run_seconds'], 'share': share}
+
+
+def _print(count: int, measured: dict[str, Any], console: Console) -> None:
+    table = Table(title=f'{count} seeds: median ms [p10, p90]')
+    for heading in ('part', 'ms', 'model steps/s'):
+        table.add_column(heading, justify='left' if heading == 'part' else 'right')
+    for row in measured['parts']:
+        rate = row['model_steps_per_s']
+        table.add_row(
+            row['part'],
+            f'{1e3 * row["median_s"]:.2f} [{1e3 * row["p10_s"]:.2f}, {1e3 * row["p90_s"]:.2f}]',
+            per_second(rate) if rate else '',
+        )
+    console.print(table)
+    seconds = measured['compile_seconds']
+    console.print(f'compile: {sum(seconds.values()):.1f} s in {len(seconds)} programs')
+    console.print(
+        f'host overhead of a run: {100 * measured["overhead"]["share"]:.1f} % of its loop'
+    )
+
+
+if __name__ == '__main__':
+    command_line.run(main)

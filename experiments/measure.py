@@ -1,0 +1,39 @@
+"""Timing that can be compared: contenders take turns, so the machine's drift hits all alike."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Wall seconds of repeated calls, warmed and blocked on."""
+
+    seconds: np.ndarray  # [repeats]
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    def percentile(self, percent: float) -> float:
+        return float(np.percentile(self.seconds, percent))
+
+
+def take_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Timing]:
+    """Times each call `repeats` times, in rounds of one call each, after a warm-up round.
+
+    Args:
+      calls: name -> a call; what it returns is blocked on.
+      repeats: rounds that count.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for i in range(repeats + 1):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            jax.block_until_ready(call())
+            if i:
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: Timing(np.array(values)) for name, values in seconds.items()}

@@ -1,0 +1,176 @@
+"""Physics by native MuJoCo on all cores, behind the same functions as MJX.
+
+For planning without a GPU: whole batches of plans go through one `jax.pure_callback` into
+`mujoco.rollout`. Everything else (noise, costs, scores, Q) stays JAX.
+"""
+
+import math
+import os
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from mujoco import rollout as mujoco_rollout
+
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.simulator.mujoco_model import (
+    action_scale,
+    edited_model,
+    load_model,
+    physics_steps_per_control,
+    sensor_slices,
+)
+from mpq_jax.simulator.simulator import Simulator, State, Trajectory
+from mpq_jax.tasks.task import Reading, Task
+
+
+class _Physics(NamedTuple):
+    """What a batch of native rollouts gives back; B trajectories of T control steps."""
+
+    qpos: Any  # [B, T + 1, nq]
+    qvel: Any  # [B, T + 1, nv]
+    act: Any  # [B, na], at the end
+    sensordata: Any  # [B, T + 1, ns]
+
+
+def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
+    """Builds the task's simulator on native MuJoCo; its model is the parameters' values `[P]`.
+
+    Raises:
+      TaskError: the MJCF cannot be loaded.
+    """
+    native = _NativeRollouts(task, physics)
+    model, sensors = native.model, sensor_slices(native.model)
+    names = [p.name for p in task.parameters]
+
+    def named(sensordata):
+        return {name: sensordata[..., place] for name, place in sensors.items()}
+
+    def trajectory(values, state: State, actions) -> Trajectory:
+        count = actions.shape[0] + 1
+        shapes = _Physics(
+            jax.ShapeDtypeStruct((count, model.nq), jnp.float32),
+            jax.ShapeDtypeStruct((count, model.nv), jnp.float32),
+            jax.ShapeDtypeStruct((model.na,), jnp.float32),
+            jax.ShapeDtypeStruct((count, model.nsensordata), jnp.float32),
+        )
+        arguments = (values, state.qpos, state.qvel, state.act, actions)
+        result = jax.pure_callback(native, shapes, *arguments, vmap_method='expand_dims')
+        readings = Reading(result.qpos, result.qvel, named(result.sensordata))
+        last = State(result.qpos[-1], result.qvel[-1], result.act, state.warmstart, state.variables)
+        return Trajectory(readings, last)
+
+    def step(values, state: State, action):
+        readings, following = trajectory(values, state, action[None])
+        return following, jax.tree.map(lambda x: x[0], readings)
+
+    def read(values, state: State) -> Reading:
+        if not sensors:
+            return Reading(state.qpos, state.qvel, {})
+        readings, _ = trajectory(values, state, jnp.zeros((0, model.nu)))
+        return jax.tree.map(lambda x: x[0], readings)
+
+    return Simulator(
+        task=task,
+        backend='mujoco',
+        action_size=model.nu,
+        steps_per_control=native.steps_per_control,
+        num_activations=model.na,
+        trajectory_bytes=16 * (model.nq + model.nv + model.nsensordata + model.nu),
+        step=step,
+        read=read,
+        make_models=lambda values: _stacked(names, values),
+        trajectory=trajectory,
+    )
+
+
+def _stacked(names: list[str], values) -> jax.Array:
+    """Values by name `[D]` -> `[D, P]`; one row of nothing for a task without parameters."""
+    if not names:
+        return jnp.zeros((1, 0))
+    return jnp.stack([jnp.asarray(values[name], jnp.float32) for name in names], axis=-1)
+
+
+class _NativeRollouts:
+    """The callback: arrays with any leading axes in, batches of native rollouts out."""
+
+    def __init__(self, task: Task, physics: PhysicsConfig):
+        self._task = task
+        self.model = load_model(task, physics)
+        self.steps_per_control = physics_steps_per_control(task, self.model)
+        self._middle, self._half = action_scale(self.model)
+        self._names = [p.name for p in task.parameters]
+        self._models: dict[bytes, mujoco.MjModel] = {}
+        threads = len(os.sched_getaffinity(0))
+        self._pool = mujoco_rollout.Rollout(nthread=threads)
+        self._data = [mujoco.MjData(self.model) for _ in range(threads)]
+
+    def __call__(self, values, qpos, qvel, act, actions) -> _Physics:
+        """Values `[..., P]`, state `[..., n]`, actions `[..., T, nu]`; axes of 1 are shared."""
+        values, qpos, qvel, act, actions = map(np.asarray, (values, qpos, qvel, act, actions))
+        lead = np.broadcast_shapes(values.shape[:-1], qpos.shape[:-1], actions.shape[:-2])
+
+        def flat(array, inner):
+            full = np.broadcast_to(array, lead + array.shape[array.ndim - inner :])
+            return full.reshape(math.prod(lead), *array.shape[array.ndim - inner :])
+
+        models = np.broadcast_to(self._models_of(values), lead).ravel().tolist()
+        control = self._middle + self._half * flat(actions, 2)
+        start = [np.zeros((len(models), 1)), flat(qpos, 1), flat(qvel, 1), flat(act, 1)]
+        result = self._roll(models, np.concatenate(start, axis=1, dtype=np.float64), control)
+        return _Physics(*(x.astype(np.float32).reshape(lead + x.shape[1:]) for x in result))
+
+    def _roll(self, models: list, start: np.ndarray, control: np.ndarray) -> _Physics:
+        """Control `[B, T, nu]` from full-physics states `[B, n]`."""
+        steps, count = self.steps_per_control, control.shape[1]
+        held = np.repeat(control, steps, axis=1)
+        has_sensors = self.model.nsensordata > 0
+        if has_sensors:  # one physics step more, for the sensors of the last state
+            rest = np.zeros((len(held), 1, held.shape[2]))
+            held = np.concatenate([held, rest], axis=1)
+        if self._task.after_physics_step is None:
+            states, sensordata = self._native(models, start, held)
+        else:
+            states, sensordata = self._native_with_hook(models, start, held)
+        every = np.concatenate([start[:, None], states], axis=1)[:, : count * steps + 1 : steps]
+        nq, nv, na = self.model.nq, self.model.nv, self.model.na
+        qpos, qvel, act = np.split(every[..., 1 : 1 + nq + nv + na], [nq, nq + nv], axis=-1)
+        sensors = sensordata[:, ::steps] if has_sensors else np.zeros((*qpos.shape[:2], 0))
+        return _Physics(qpos, qvel, act[:, -1], sensors)
+
+    def _native(self, models: list, start: np.ndarray, control: np.ndarray):
+        if control.shape[1] == 0:
+            return start[:, None][:, :0], None
+        return self._pool.rollout(models, self._data, start, control)
+
+    def _native_with_hook(self, models: list, start: np.ndarray, control: np.ndarray):
+        """One native call a physics step: the task's hook must act in between."""
+        hook, nq, nv = self._task.after_physics_step, self.model.nq, self.model.nv
+        assert hook is not None
+        states, sensors = [], []
+        for t in range(control.shape[1]):
+            after, sensed = self._native(models, start, control[:, t : t + 1])
+            start = after[:, 0]
+            qpos, qvel = start[:, 1 : 1 + nq], start[:, 1 + nq : 1 + nq + nv]
+            start[:, 1 : 1 + nq], start[:, 1 + nq : 1 + nq + nv] = hook(
+                qpos, qvel, self.model.opt.timestep
+            )
+            states.append(start)
+            sensors.append(sensed[:, 0])
+        if not states:
+            return start[:, None][:, :0], None
+        return np.stack(states, axis=1), np.stack(sensors, axis=1)
+
+    def _models_of(self, values: np.ndarray) -> np.ndarray:
+        """Values `[..., P]` -> the edited MjModels `[...]`, each built once."""
+        rows = values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
+        models = np.empty(len(rows), object)
+        for i, row in enumerate(rows):
+            key = row.tobytes()
+            if key not in self._models:
+                named = dict(zip(self._names, map(float, row), strict=True))
+                self._models[key] = edited_model(self._task, self.model, named)
+            models[i] = self._models[key]
+        return models.reshape(values.shape[:-1])
