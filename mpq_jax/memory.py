@@ -55,5 +55,9 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
         )
     if jax.default_backend() == 'cpu':
         fitting = min(fitting, max(1, _CPU_BATCH // (batch * config.planner.num_samples)))
-    rounds = -(-wanted // min(wanted, fitting))
+    fitting = min(wanted, fitting)
+    even = next(size for size in range(fitting, 0, -1) if wanted % size == 0)
+    if 2 * even >= fitting:  # chunks of one size compile once
+        return even
+    rounds = -(-wanted // fitting)
     return -(-wanted // rounds)

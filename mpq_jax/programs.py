@@ -217,7 +217,8 @@ def make_programs(config: Config) -> Programs:
             f'at least {task.episode_steps}, one episode of {task.name}',
         )
     simulator = make_simulator(task, config.planner_physics)
-    real = make_simulator(task, config.real_physics)
+    shared = config.real_physics == config.planner_physics  # one trace serves both
+    real = simulator if shared else make_simulator(task, config.real_physics)
     config = _with_target_chunk(config, simulator)
     numbers = Numbers(config.planner, config.learner)
     seeds = config.num_seeds

@@ -1,6 +1,7 @@
 """Physics by MuJoCo MJX: a task's MJCF as pure functions of (model, state, action)."""
 
 import contextlib
+import dataclasses
 import io
 
 import jax
@@ -17,6 +18,7 @@ from mpq_jax.simulator.mujoco_model import (
     sensor_slices,
 )
 from mpq_jax.simulator.simulator import Simulator, State
+from mpq_jax.simulator.specialize import specialize
 from mpq_jax.tasks.task import Reading, Task
 from mpq_jax.validation import TaskError
 
@@ -78,7 +80,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         data = mjx.forward(model, to_data(state, jnp.zeros(mj_model.nu)))
         return to_reading(state, data.sensordata)
 
-    return Simulator(
+    simulator = Simulator(
         task=task,
         backend='mjx',
         action_size=mj_model.nu,
@@ -89,6 +91,10 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         read=read,
         make_models=randomized.stack,
     )
+    state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
+    action = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
+    lean = specialize(step, simulator.true_model(), state, action)
+    return dataclasses.replace(simulator, step=lean)
 
 
 def _put(task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig) -> mjx.Model:
@@ -113,14 +119,23 @@ class _RandomizedLeaves:
     def __init__(self, task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig):
         self._task, self._mj_model, self._physics = task, mj_model, physics
         self._names = [p.name for p in task.parameters]
-        self._places = self._differing_places()
+        nominal = task.true_parameters
+        ends = [nominal | {p.name: value} for p in task.parameters for value in (p.low, p.high)]
+        probes = [(values, self._leaves(values)) for values in (nominal, *ends)]
+        reference = probes[0][1]
+        self._places = [
+            i
+            for i, leaf in enumerate(reference)
+            if any(not np.array_equal(leaf, leaves[i]) for _, leaves in probes)
+        ]
+        self._fields = self._mirrored_fields(probes)
 
     def stack(self, values) -> tuple[jax.Array, ...]:
         """Values `[D]` by name -> the leaves that differ, each with leading axis D."""
         count = len(next(iter(values.values()))) if values else 1
         draws = [{name: float(values[name][i]) for name in self._names} for i in range(count)]
-        models = [self._leaves(draw) for draw in draws]
-        return tuple(jnp.stack([model[place] for model in models]) for place in self._places)
+        models = [self._differing(draw) for draw in draws]
+        return tuple(jnp.asarray(np.stack(leaves)) for leaves in zip(*models, strict=True))
 
     def merge(self, nominal: mjx.Model, leaves: tuple[jax.Array, ...]) -> mjx.Model:
         everything, structure = jax.tree.flatten(nominal)
@@ -132,13 +147,29 @@ class _RandomizedLeaves:
         edited = edited_model(self._task, self._mj_model, values)
         return jax.tree.leaves(_put(self._task, edited, self._physics))
 
-    def _differing_places(self) -> list[int]:
-        nominal = self._task.true_parameters
-        reference = self._leaves(nominal)
-        places: set[int] = set()
-        for parameter in self._task.parameters:
-            for value in (parameter.low, parameter.high):
-                other = self._leaves(nominal | {parameter.name: value})
-                pairs = enumerate(zip(reference, other, strict=True))
-                places |= {i for i, (a, b) in pairs if not np.array_equal(a, b)}
-        return sorted(places)
+    def _differing(self, values: dict[str, float]) -> list[np.ndarray]:
+        if self._fields is None:
+            leaves = self._leaves(values)
+            return [np.asarray(leaves[place]) for place in self._places]
+        edited = edited_model(self._task, self._mj_model, values)
+        return [np.asarray(getattr(edited, name), dtype) for name, dtype in self._fields]
+
+    def _mirrored_fields(self, probes) -> list[tuple[str, np.dtype]] | None:
+        """Names and types of the leaves that are plain copies of MjModel's, if all are.
+
+        Reading them there takes microseconds a model, `mjx.put_model` about 28 ms.
+        """
+        paths, _ = jax.tree_util.tree_flatten_with_path(
+            _put(self._task, self._mj_model, self._physics)
+        )
+        names = [jax.tree_util.keystr(paths[place][0], simple=True) for place in self._places]
+        for values, leaves in probes:
+            edited = edited_model(self._task, self._mj_model, values)
+            for name, place in zip(names, self._places, strict=True):
+                mirrored = np.asarray(getattr(edited, name, None), leaves[place].dtype)
+                if not np.array_equal(mirrored, leaves[place]):
+                    return None
+        return [
+            (name, probes[0][1][place].dtype)
+            for name, place in zip(names, self._places, strict=True)
+        ]
