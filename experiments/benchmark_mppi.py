@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +27,7 @@ from experiments import command_line, references
 from experiments.measure import take_turns
 from mpq_jax import memory, mppi, plots
 from mpq_jax.agent import make_agent
+from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import CompiledFunction, compile
 from mpq_jax.config import Config, PhysicsConfig
 from mpq_jax.progress import Reporter, make_console, per_second
@@ -59,6 +61,9 @@ class Cell:
     num_samples: int
     horizon: int
     num_states: int
+
+    def __str__(self) -> str:
+        return f'{self.task} N={self.num_samples} H={self.horizon} states={self.num_states}'
 
     def model_steps(self, steps_per_control: int) -> int:
         return self.num_states * self.num_samples * (self.horizon - 1) * steps_per_control
@@ -113,11 +118,12 @@ def _backends_and_references() -> tuple[list[str], list[str]]:
     return backends, wanted
 
 
-def _config(cell: Cell, agent: str) -> Config:
+def _config(cell: Cell, agent: str, simulator) -> Config:
     fields = {'planner.horizon': cell.horizon, 'planner.num_samples': cell.num_samples}
     config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
     draws = min(config.planner.num_model_draws, cell.num_samples)
-    return mpq_jax.set_fields(config, {'planner.num_model_draws': draws})
+    config = mpq_jax.set_fields(config, {'planner.num_model_draws': draws, 'num_seeds': 1})
+    return memory.with_chunks(config, simulator)
 
 
 def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Reporter):
@@ -157,20 +163,22 @@ def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Repor
 
 def plan_call(cell: Cell, agent_name: str, backend: str):
     """A compiled batch of plans as a call without arguments."""
-    config = _config(cell, agent_name)
     simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    config = _config(cell, agent_name, simulator)
     agent = make_agent(config, simulator)
     models = planner_models(config, simulator, jax.random.key(0))
     q_params = _random_q(agent)
     states, keys = _states(simulator, cell.num_states)
     controls = mppi.zero_controls(config.planner, simulator)
     planner = jax.tree.map(jnp.float32, config.planner)
+    at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
 
     def plan(planner, q_params, models, states, keys):
-        def one(state, key):
+        def one(item):
+            state, key = item
             return agent.act(planner, q_params, models, state, controls, key)
 
-        return jax.vmap(one)(states, keys)
+        return map_in_chunks(one, (states, keys), at_once)
 
     arguments = planner, q_params, models, states, keys
     program = compile(plan, *arguments, name=f'{agent_name} {backend}')
@@ -179,20 +187,25 @@ def plan_call(cell: Cell, agent_name: str, backend: str):
 
 def bare_call(cell: Cell, backend: str):
     """Rollouts alone: the same steps on the same model draws, from actions drawn beforehand."""
-    config = _config(cell, 'mppi')
     simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    config = _config(cell, 'mppi', simulator)
     models = planner_models(config, simulator, jax.random.key(0))
     states, _ = _states(simulator, cell.num_states)
+    at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
     particles = mppi.particle_models(config.planner, models)
     shape = (cell.num_states, cell.num_samples, cell.horizon - 1, simulator.action_size)
     actions = jnp.clip(2.0 * jax.random.normal(jax.random.key(1), shape), -1.0, 1.0)
 
     def bare(particles, states, actions):
-        def one(model, state, actions):
-            return mpq_jax.rollout(simulator, model, state, actions).state
+        def plan(item):
+            state, actions = item
 
-        over_samples = jax.vmap(one, in_axes=(0, None, 0))
-        return jax.vmap(over_samples, in_axes=(None, 0, 0))(particles, states, actions)
+            def one(particle):
+                return mpq_jax.rollout(simulator, particle[0], state, particle[1]).state.qpos
+
+            return map_in_chunks(one, (particles, actions), config.planner.sample_chunk)
+
+        return map_in_chunks(plan, (states, actions), at_once)
 
     program = compile(bare, particles, states, actions, name=_BARE)
     return lambda: program(particles, states, actions), program
@@ -258,17 +271,26 @@ def _latency(backend: str, console: Console) -> list[dict[str, Any]]:
 
 def _print(rows: list[dict[str, Any]], console: Console) -> None:
     for task in FLAGS.tasks:
-        table = Table(title=f'{task}: model steps/s (median [p10, p90] ms)')
-        for heading in ('states', 'H', 'N', 'contender', 'steps/s', 'ms', 'plans/s', 'compile s'):
-            table.add_column(heading, justify='left' if heading == 'contender' else 'right')
+        table = Table(title=f'{task}: model steps/s', box=box.SIMPLE)
+        for heading in (
+            'states',
+            'H',
+            'N',
+            'contender',
+            'steps/s',
+            'p10, median, p90 ms',
+            'plans/s',
+            'compile s',
+        ):
+            left = heading == 'contender'
+            table.add_column(heading, justify='left' if left else 'right', no_wrap=True)
         for row in rows:
             if row['task'] == task:
                 compiling = '' if row['compile_s'] is None else f'{row["compile_s"]:.1f}'
                 table.add_row(
                     str(row['num_states']), str(row['horizon']), str(row['num_samples']),
                     row['contender'], per_second(row['model_steps_per_s']),
-                    f'{1e3 * row["median_s"]:.2f} '
-                    f'({1e3 * row["p10_s"]:.2f}, {1e3 * row["p90_s"]:.2f})',
+                    '  '.join(f'{1e3 * row[key]:.2f}' for key in ('p10_s', 'median_s', 'p90_s')),
                     f'{row["plans_per_s"]:.0f}', compiling,
                 )  # fmt: skip
         console.print(table)

@@ -21,6 +21,7 @@ import mpq_jax
 from experiments import command_line
 from experiments.measure import take_turns
 from mpq_jax import learner, mppi, replay_buffer
+from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import compile
 from mpq_jax.config import Config
 from mpq_jax.learner import Examples
@@ -106,10 +107,12 @@ def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
         actions = jnp.zeros((numbers.planner.horizon - 1, agent.simulator.action_size))
 
         def one(start):
-            roll = jax.vmap(lambda model: rollout(agent.simulator, model, start, actions).state)
-            return roll(particles)
+            def roll(model):
+                return rollout(agent.simulator, model, start, actions).state.qpos
 
-        return jax.lax.map(one, batch.next_state, batch_size=settings.target_chunk)
+            return jax.vmap(roll)(particles)
+
+        return map_in_chunks(one, batch.next_state, settings.target_chunk)
 
     batch = _sampled(programs, state)
     calls: dict[str, Any] = {}

@@ -25,6 +25,9 @@ class Timing:
 def take_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Timing]:
     """Times each call `repeats` times, in rounds of one call each, after a warm-up round.
 
+    In each round a call is made twice and the second one timed, so that what the contender
+    before left behind (caches, threads that still spin) is not charged to it.
+
     Args:
       calls: name -> a call; what it returns is blocked on.
       repeats: rounds that count.
@@ -32,6 +35,7 @@ def take_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(repeats + 1):
         for name, call in calls.items():
+            jax.block_until_ready(call())
             begin = time.perf_counter()
             jax.block_until_ready(call())
             if i:

@@ -25,6 +25,7 @@ class PlannerConfig:
     num_samples: int = static(24)  # N, shared by the model draws: sample n uses draw n mod D
     iterations: int = static(1)  # MPPI iterations a control step
     num_model_draws: int = static(12)  # D
+    sample_chunk: int = static(0)  # samples rolled out at once; 0: what suits the device
     redraw: str = static('run')  # hold the draws for a 'run' or an 'episode' (from a bank)
     bank_size: int = static(64)  # models in the bank when redraw='episode'
     pooling: str = static('pooled')  # free energy over all samples, or its mean 'per_draw'
@@ -42,6 +43,7 @@ class PlannerConfig:
                 self.num_model_draws,
                 f'at most planner.num_samples = {self.num_samples} (every draw needs a sample)',
             )
+        check_at_least('planner.sample_chunk', self.sample_chunk, 0)
         check_choice('planner.redraw', self.redraw, ('run', 'episode'))
         check_choice('planner.pooling', self.pooling, ('pooled', 'per_draw'))
         if self.redraw == 'episode' and self.bank_size < self.num_model_draws:

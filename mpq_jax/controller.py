@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax import keys, mppi
+from mpq_jax import keys, memory, mppi
 from mpq_jax.agent import Agent, QParams, make_agent
 from mpq_jax.compilation import compile
 from mpq_jax.config import Config, PlannerConfig
@@ -68,6 +68,7 @@ def make_controller(config: Config) -> Controller:
     if config.learns:
         raise ConfigError('agent', config.agent, "'mppi' here; load a trained run for the others")
     simulator = make_simulator(load_task(config.task), config.planner_physics)
+    config = memory.with_chunks(config, simulator)
     models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
     return Controller(_arrays(config.planner), make_agent(config, simulator), (), models)
 

@@ -8,6 +8,7 @@ import optax
 
 from mpq_jax import mppi, replay_buffer
 from mpq_jax.agent import Agent, QParams
+from mpq_jax.batching import map_in_chunks
 from mpq_jax.config import LearnerConfig, PlannerConfig
 from mpq_jax.replay_buffer import ReplayBuffer, Transition
 from mpq_jax.simulator import Model
@@ -84,12 +85,8 @@ def make_targets(
         following = jnp.where(transition.terminated, 0.0, planner.discount * value)
         return transition.cost + following
 
-    count = batch.cost.shape[0]
-    keys = jax.random.split(key, count)
-    chunk = config.target_chunk or count
-    if chunk >= count:
-        return jax.vmap(one)((batch, keys))
-    return jax.lax.map(one, (batch, keys), batch_size=chunk)
+    keys = jax.random.split(key, batch.cost.shape[0])
+    return map_in_chunks(one, (batch, keys), config.target_chunk)
 
 
 def model_steps(planner: PlannerConfig, config: LearnerConfig, agent: Agent) -> int:

@@ -1,5 +1,6 @@
 """How much fits: estimates of what a program needs, before it is compiled."""
 
+import dataclasses
 import os
 
 import jax
@@ -9,8 +10,10 @@ from mpq_jax.simulator import Simulator
 from mpq_jax.validation import ConfigError
 
 _GIB = 2**30
-# Trajectories a CPU batch needs to run at full speed; larger ones only leave the cache.
-_CPU_BATCH = 8192
+# Trajectories at which a CPU runs fastest: many plans in one program, and one large plan. Fewer
+# wait for each operation's start, more leave the cache (BUILD_NOTES.md).
+_CPU_BATCH = 2048
+_CPU_PLAN = 512
 
 
 def available_bytes() -> int:
@@ -55,9 +58,38 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
         )
     if jax.default_backend() == 'cpu':
         fitting = min(fitting, max(1, _CPU_BATCH // (batch * config.planner.num_samples)))
+    return _even_chunk(wanted, fitting)
+
+
+def with_chunks(config: Config, simulator: Simulator) -> Config:
+    """The config with its chunks chosen, where it leaves them open.
+
+    Raises:
+      ConfigError: not even one plan a seed fits into memory.
+    """
+    planner, settings = config.planner, config.learner
+    if not planner.sample_chunk and jax.default_backend() == 'cpu':
+        chunk = _even_chunk(planner.num_samples, _CPU_PLAN)
+        config = dataclasses.replace(
+            config, planner=dataclasses.replace(planner, sample_chunk=chunk)
+        )
+    if config.learns and not settings.target_chunk:
+        fitted = settings.mode == 'fitted'
+        wanted = settings.num_states if fitted else settings.minibatch_size
+        chunk = plans_at_once(config, simulator, wanted, config.num_seeds)
+        config = dataclasses.replace(
+            config, learner=dataclasses.replace(settings, target_chunk=chunk)
+        )
+    return config
+
+
+def _even_chunk(wanted: int, fitting: int) -> int:
+    """The size of chunks of `wanted` items, `fitting` at most; of one size where that costs little.
+
+    Chunks of one size compile once.
+    """
     fitting = min(wanted, fitting)
     even = next(size for size in range(fitting, 0, -1) if wanted % size == 0)
-    if 2 * even >= fitting:  # chunks of one size compile once
+    if 2 * even >= fitting:
         return even
-    rounds = -(-wanted // fitting)
-    return -(-wanted // rounds)
+    return -(-wanted // -(-wanted // fitting))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mpq_jax.batching import map_in_chunks
 from mpq_jax.config import PlannerConfig
 from mpq_jax.simulator import Model, Simulator, State, rollout
 from mpq_jax.tasks.task import Reading, Variables
@@ -123,13 +124,15 @@ def sample_plans(
     shape = (config.num_samples, config.horizon, simulator.action_size)
     noise = jnp.sqrt(config.noise_variance) * jax.random.normal(key, shape)
 
-    def score(model, noise):
+    def score(particle):
+        model, noise = particle
         actions = jnp.clip(controls + noise, -1.0, 1.0)
         cost_to_go = trajectory_cost(config, simulator, terminal_cost, model, state, actions)
         total = cost_to_go + control_cost(config, controls, noise)
         return jnp.where(jnp.isfinite(total), total, jnp.inf)
 
-    return Samples(noise, jax.vmap(score)(particle_models(config, models), noise))
+    particles = particle_models(config, models), noise
+    return Samples(noise, map_in_chunks(score, particles, config.sample_chunk))
 
 
 def particle_models(config: PlannerConfig, models: Model) -> Model:

@@ -175,10 +175,13 @@ class Programs:
                 keys.stream(key, purpose, episode),
             )  # fmt: skip
 
-        over_episodes = jax.vmap(one, in_axes=(None, None, None, None, 0))
-        over_seeds = jax.vmap(over_episodes, in_axes=(0, 0, 0, 0, None))
-        result = over_seeds(numbers, seed_keys, models, q_params, episodes)
-        return result.summary, jax.tree.map(lambda x: x[0, 0], result.transitions)
+        # Seeds and episodes share one batch axis: a second vmap costs seconds of tracing.
+        seeds, count = seed_keys.shape[0], episodes.shape[0]
+        of_seeds = numbers, seed_keys, models, q_params
+        repeated = jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), of_seeds)
+        result = jax.vmap(one)(*(*repeated, jnp.tile(episodes, seeds)))
+        summary = jax.tree.map(lambda x: x.reshape(seeds, count), result.summary)
+        return summary, jax.tree.map(lambda x: x[0], result.transitions)
 
     def _init_args(self):
         seed_keys = keys.seed_keys(self.config.seeds)
@@ -219,19 +222,8 @@ def make_programs(config: Config) -> Programs:
     simulator = make_simulator(task, config.planner_physics)
     shared = config.real_physics == config.planner_physics  # one trace serves both
     real = simulator if shared else make_simulator(task, config.real_physics)
-    config = _with_target_chunk(config, simulator)
+    config = memory.with_chunks(config, simulator)
     numbers = Numbers(config.planner, config.learner)
     seeds = config.num_seeds
     batched = jax.tree.map(lambda x: jnp.full((seeds,), x, jnp.float32), numbers)
     return Programs(config, make_agent(config, simulator), real, batched)
-
-
-def _with_target_chunk(config: Config, simulator: Simulator) -> Config:
-    """Chooses how many targets are made at once where the config leaves it open."""
-    settings = config.learner
-    if settings.target_chunk or not config.learns:
-        return config
-    fitted = settings.mode == 'fitted'
-    wanted = settings.num_states if fitted else settings.minibatch_size
-    chunk = memory.plans_at_once(config, simulator, wanted, config.num_seeds)
-    return dataclasses.replace(config, learner=dataclasses.replace(settings, target_chunk=chunk))
