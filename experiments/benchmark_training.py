@@ -101,26 +101,33 @@ def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
         known = Examples(batch.observation, batch.action, batch.cost)
         return learner.fit(numbers.learner, agent, state.learner, known, state.key)
 
-    def bare(numbers, state, batch):
-        """The targets' model steps and nothing else: same chunks, same models, no control."""
+    def bare(numbers, state, batch, actions):
+        """The targets' model steps and nothing else: same chunks, same models."""
         particles = mppi.particle_models(numbers.planner, state.models)
-        actions = jnp.zeros((numbers.planner.horizon - 1, agent.simulator.action_size))
 
-        def one(start):
-            def roll(model):
+        def one(item):
+            start, actions = item
+
+            def roll(model, actions):
                 return rollout(agent.simulator, model, start, actions).state.qpos
 
-            return jax.vmap(roll)(particles)
+            return jax.vmap(roll)(particles, actions)
 
-        return map_in_chunks(one, batch.next_state, settings.target_chunk)
+        return map_in_chunks(one, (batch.next_state, actions), settings.target_chunk)
 
     batch = _sampled(programs, state)
+    planner, count = programs.config.planner, programs.config.num_seeds
+    plan = planner.num_samples, planner.horizon - 1, agent.simulator.action_size
+    drawn = 2.0 * jax.random.normal(jax.random.key(0), (count, settings.num_states, *plan))
     calls: dict[str, Any] = {}
-    for name, part in (
-        ('target generation', targets), ('network updates', updates), ('bare rollouts', bare),
-    ):  # fmt: skip
-        program = compile(jax.vmap(part), programs.numbers, state, batch, name=name)
-        calls[name] = functools.partial(program, programs.numbers, state, batch)
+    for name, part, more in (
+        ('target generation', targets, ()),
+        ('network updates', updates, ()),
+        ('bare rollouts', bare, (jnp.clip(drawn, -1.0, 1.0),)),
+    ):
+        arguments = programs.numbers, state, batch, *more
+        program = compile(jax.vmap(part), *arguments, name=name)
+        calls[name] = functools.partial(program, *arguments)
     # The run's own programs take over their state's buffers, so each call gets a copy.
     calls['acting'] = lambda: programs.collect(jax.tree.map(jnp.copy, state), 3)
     calls['learning round'] = lambda: programs.learn(jax.tree.map(jnp.copy, state), 3)

@@ -84,7 +84,8 @@ class _Training:
         self.counters = {name: np.zeros(config.num_seeds, np.int64) for name in _COUNTERS}
         self.recording: Transition | None = None  # one episode, for the figure
         self.stopwatch = Stopwatch(programs)
-        self.loop_seconds = 0.0  # the stopwatch's, and Python, logging, checkpoints, transfer
+        self.run_seconds = 0.0  # of the loop's programs, compilation apart
+        self.loop_seconds = 0.0  # these, and Python, logging, checkpoints, transfer
         self.steps_before = 0  # model steps of earlier sessions
 
     def run_to_end(self, resume: bool) -> None:
@@ -140,6 +141,7 @@ class _Training:
             self._show(block)
         compiling = self.programs.compile_seconds - compiled
         self.loop_seconds = time.perf_counter() - begin - compiling
+        self.run_seconds = self.stopwatch.seconds
 
     def _learning_episode(self) -> list[dict[str, Any]]:
         """One episode and, where they are due, a learning round and a validation."""
@@ -249,7 +251,7 @@ class _Training:
         self.run.record(
             compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
             temporary_bytes={p.name: p.temporary_bytes for p in compiled},
-            run_seconds=round(self.stopwatch.seconds, 3),
+            run_seconds=round(self.run_seconds, 3),
             loop_seconds=round(self.loop_seconds, 3),
             model_steps_per_second=round(self._model_steps_per_second),
         )

@@ -1,0 +1,80 @@
+"""The benchmarks run, and count what they say they count. Nothing here is timed."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import references
+from experiments.measure import take_turns
+from mpq_jax.tasks.pendulum import wrap
+from tests.test_command_line import ROOT
+
+
+def run(module, *arguments):
+    result = subprocess.run(
+        [sys.executable, '-m', f'experiments.{module}', *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    return result
+
+
+def test_benchmark_mppi_writes_what_it_measured(tmp_path):
+    path = tmp_path / 'out' / 'result.json'
+    result = run(
+        'benchmark_mppi', '--num_samples=24', '--horizons=4', '--num_states=2', '--agents=mpq',
+        '--latency_horizons=2', '--backends=equations,mujoco', f'--json={path}',
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    record = json.loads(path.read_text())
+    assert 'model_steps/s = states x samples' in record['definition']
+    names = {row['contender'] for row in record['rows']}
+    assert {'mpq equations', 'mpq mujoco', 'native mujoco.rollout', 'roofline'} <= names
+    for row in record['rows']:
+        assert np.isclose(row['model_steps_per_s'] * row['median_s'], 2 * 24 * 3)
+        assert row['p10_s'] <= row['median_s'] <= row['p90_s']
+    with open(path.with_suffix('.csv'), newline='') as file:
+        assert len(list(csv.DictReader(file))) == len(record['rows'])
+    assert path.with_suffix('.png').stat().st_size > 5000
+
+
+def test_benchmark_training_breaks_a_run_into_parts(tmp_path):
+    path = tmp_path / 'result.json'
+    result = run(
+        'benchmark_training', '--num_seeds=1', '--repeats=1', '--overhead_episodes=2',
+        '--set=planner_physics.backend=equations', '--set=real_physics.backend=equations',
+        f'--json={path}',
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(path.read_text())['seeds']['1']
+    names = {row['part'] for row in measured['parts']}
+    assert {'acting', 'target generation', 'network updates', 'logging', 'transfer'} <= names
+    assert 0 < measured['overhead']['run_s'] <= measured['overhead']['loop_s']
+
+
+def test_bad_input_is_named():
+    for flags, message in (
+        (['--repeats=3'], 'repeats = 3 is not allowed: it must be at least 20'),
+        (['--horizons=8,x'], '--horizons'),
+        (['--agents=softq'], "agents = 'softq'"),
+        (['--tasks=pendulun'], "did you mean 'pendulum'"),
+    ):
+        result = run('benchmark_mppi', *flags)
+        assert result.returncode == 2 and message in result.stderr
+
+
+def test_contenders_take_turns():
+    calls = []
+    timings = take_turns({'a': lambda: calls.append('a'), 'b': lambda: calls.append('b')}, 3)
+    assert calls == ['a', 'a', 'b', 'b'] * 4
+    assert len(timings['a'].seconds) == 3
+
+
+def test_the_roofline_does_the_pendulums_arithmetic():
+    """One step costs what its start costs, whatever the noise."""
+    costs = references.roofline(5, 1)(jnp.float32(1.0), jnp.float32(2.0), jax.random.key(0))
+    np.testing.assert_allclose(costs, wrap(1.0) ** 2 + 0.1 * 4.0, rtol=1e-6)
