@@ -15,23 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from absl import flags
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 import mpq_jax
-from experiments import command_line, references
+from experiments import command_line
+from experiments.contenders import BARE, Cell, bare_call, plan_call, reference_calls
 from experiments.measure import take_turns
-from mpq_jax import memory, mppi, plots
-from mpq_jax.agent import make_agent
-from mpq_jax.batching import map_in_chunks
-from mpq_jax.compilation import CompiledFunction, compile
-from mpq_jax.config import Config, PhysicsConfig
+from mpq_jax import memory, plots
+from mpq_jax.compilation import CompiledFunction
 from mpq_jax.progress import Reporter, make_console, per_second
-from mpq_jax.randomization import planner_models
 from mpq_jax.run_directory import manifest, write_atomically
 from mpq_jax.simulator import make_simulator
 from mpq_jax.tasks import load_task
@@ -49,24 +44,6 @@ flags.DEFINE_integer('repeats', 20, 'timed repeats, 20 at least')
 flags.DEFINE_integer('max_model_steps', 1_000_000, 'larger plans are left out, and said')
 flags.DEFINE_list('latency_horizons', ['1', '4', '8', '16', '32'], 'H of the latency table')
 flags.DEFINE_string('json', None, 'where to write the result; .csv and .png go beside it')
-
-_BARE = 'bare rollouts'
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One size of plan; all its contenders take turns."""
-
-    task: str
-    num_samples: int
-    horizon: int
-    num_states: int
-
-    def __str__(self) -> str:
-        return f'{self.task} N={self.num_samples} H={self.horizon} states={self.num_states}'
-
-    def model_steps(self, steps_per_control: int) -> int:
-        return self.num_states * self.num_samples * (self.horizon - 1) * steps_per_control
 
 
 def main() -> None:
@@ -118,14 +95,6 @@ def _backends_and_references() -> tuple[list[str], list[str]]:
     return backends, wanted
 
 
-def _config(cell: Cell, agent: str, simulator) -> Config:
-    fields = {'planner.horizon': cell.horizon, 'planner.num_samples': cell.num_samples}
-    config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
-    draws = min(config.planner.num_model_draws, cell.num_samples)
-    config = mpq_jax.set_fields(config, {'planner.num_model_draws': draws, 'num_seeds': 1})
-    return memory.with_chunks(config, simulator)
-
-
 def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Reporter):
     """One row a contender."""
     calls: dict[str, Any] = {}
@@ -138,9 +107,9 @@ def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Repor
             name = f'{agent} {backend}'
             reporter.compiling(f'{name} {cell}')
             calls[name], compiled[name] = plan_call(cell, agent, backend)
-    reporter.compiling(f'{_BARE} {cell}')
-    calls[_BARE], compiled[_BARE] = bare_call(cell, backends[0])
-    calls |= _reference_calls(cell, task, wanted, compiled)
+    reporter.compiling(f'{BARE} {cell}')
+    calls[BARE], compiled[BARE] = bare_call(cell, backends[0])
+    calls |= reference_calls(cell, task, wanted, compiled)
     timings = take_turns(calls, FLAGS.repeats)
     steps_per_control = make_simulator(task).steps_per_control
     steps = cell.model_steps(steps_per_control)
@@ -159,96 +128,6 @@ def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Repor
         }
         for name, timing in timings.items()
     ]
-
-
-def plan_call(cell: Cell, agent_name: str, backend: str):
-    """A compiled batch of plans as a call without arguments."""
-    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
-    config = _config(cell, agent_name, simulator)
-    agent = make_agent(config, simulator)
-    models = planner_models(config, simulator, jax.random.key(0))
-    q_params = _random_q(agent)
-    states, keys = _states(simulator, cell.num_states)
-    controls = mppi.zero_controls(config.planner, simulator)
-    planner = jax.tree.map(jnp.float32, config.planner)
-    at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
-
-    def plan(planner, q_params, models, states, keys):
-        def one(item):
-            state, key = item
-            return agent.act(planner, q_params, models, state, controls, key)
-
-        return map_in_chunks(one, (states, keys), at_once)
-
-    arguments = planner, q_params, models, states, keys
-    program = compile(plan, *arguments, name=f'{agent_name} {backend}')
-    return lambda: program(*arguments), program
-
-
-def bare_call(cell: Cell, backend: str):
-    """Rollouts alone: the same steps on the same model draws, from actions drawn beforehand."""
-    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
-    config = _config(cell, 'mppi', simulator)
-    models = planner_models(config, simulator, jax.random.key(0))
-    states, _ = _states(simulator, cell.num_states)
-    at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
-    particles = mppi.particle_models(config.planner, models)
-    shape = (cell.num_states, cell.num_samples, cell.horizon - 1, simulator.action_size)
-    actions = jnp.clip(2.0 * jax.random.normal(jax.random.key(1), shape), -1.0, 1.0)
-
-    def bare(particles, states, actions):
-        def plan(item):
-            state, actions = item
-
-            def one(particle):
-                return mpq_jax.rollout(simulator, particle[0], state, particle[1]).state.qpos
-
-            return map_in_chunks(one, (particles, actions), config.planner.sample_chunk)
-
-        return map_in_chunks(plan, (states, actions), at_once)
-
-    program = compile(bare, particles, states, actions, name=_BARE)
-    return lambda: program(particles, states, actions), program
-
-
-def _random_q(agent):
-    if agent.network is None:
-        return ()
-    start = agent.simulator.task.reset(jax.random.key(0))
-    state = agent.simulator.state(start)
-    reading = agent.simulator.read(agent.simulator.true_model(), state)
-    observation = agent.simulator.task.observe(reading, state.variables)
-    return agent.network.init(
-        jax.random.key(2), observation, jnp.zeros(agent.simulator.action_size)
-    )
-
-
-def _states(simulator, count: int):
-    keys = jax.random.split(jax.random.key(3), count)
-    return jax.vmap(lambda key: simulator.state(simulator.task.reset(key)))(keys), keys
-
-
-def _reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict[str, Any]:
-    calls: dict[str, Any] = {}
-    batch = cell.num_states * cell.num_samples
-    if 'mujoco' in wanted and task.mjcf is not None:
-        width = make_simulator(task).action_size
-        actions = np.random.default_rng(0).uniform(-1, 1, (batch, cell.horizon - 1, width))
-        start = task.reset(jax.random.key(3))
-        calls['native mujoco.rollout'] = references.NativeRollouts(task, start, actions)
-    if task.name != 'pendulum':
-        return calls
-    if 'roofline' in wanted:
-        fn = references.roofline(batch, cell.horizon - 1)
-        arguments = jnp.float32(3.0), jnp.float32(0.0), jax.random.key(0)
-        program = compile(fn, *arguments, name='roofline')
-        compiled['roofline'] = program
-        calls['roofline'] = lambda: program(*arguments)
-    if 'peers' in wanted and cell.num_states == 1:
-        peer = references.pytorch_mppi(cell.num_samples, cell.horizon)
-        if peer is not None:
-            calls['pytorch-mppi'] = peer
-    return calls
 
 
 def _latency(backend: str, console: Console) -> list[dict[str, Any]]:

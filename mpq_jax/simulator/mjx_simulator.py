@@ -34,51 +34,37 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     """
     mj_model = load_model(task, physics)
     nominal = _put(task, mj_model, physics)
-    blank = mjx.make_data(mj_model, impl=physics.impl)
+    data = _Data(mj_model, physics)
     middle, half = action_scale(mj_model)
-    sensors = sensor_slices(mj_model)
     randomized = _RandomizedLeaves(task, mj_model, physics)
     timestep = mj_model.opt.timestep
     num_steps = physics_steps_per_control(task, mj_model)
-
-    def to_data(state: State, control):
-        return blank.replace(
-            qpos=state.qpos,
-            qvel=state.qvel,
-            act=state.act,
-            qacc_warmstart=state.warmstart,
-            ctrl=control,
-        )
-
-    def to_reading(state: State, sensordata) -> Reading:
-        named = {name: sensordata[place] for name, place in sensors.items()}
-        return Reading(state.qpos, state.qvel, named)
 
     def step(leaves, state: State, action):
         model = randomized.merge(nominal, leaves)
         control = middle + half * action
 
         def physics_step(state: State, _):
-            data = mjx.step(model, to_data(state, control))
-            qpos, qvel = data.qpos, data.qvel
+            after = mjx.step(model, data.of(state, control))
+            qpos, qvel = after.qpos, after.qvel
             if task.after_physics_step is not None:
                 qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
-            state = State(qpos, qvel, data.act, data.qacc_warmstart, state.variables)
-            return state, data.sensordata
+            state = State(qpos, qvel, after.act, after.qacc_warmstart, state.variables)
+            return state, after.sensordata
 
         if num_steps == 1:
             following, sensordata = physics_step(state, None)
         else:
             following, all_sensordata = jax.lax.scan(physics_step, state, length=num_steps)
             sensordata = all_sensordata[0]
-        return following, to_reading(state, sensordata)
+        return following, data.reading(state, sensordata)
 
     def read(leaves, state: State) -> Reading:
-        if not sensors:
+        if not data.sensors:
             return Reading(state.qpos, state.qvel, {})
         model = randomized.merge(nominal, leaves)
-        data = mjx.forward(model, to_data(state, jnp.zeros(mj_model.nu)))
-        return to_reading(state, data.sensordata)
+        here = mjx.forward(model, data.of(state, jnp.zeros(mj_model.nu)))
+        return data.reading(state, here.sensordata)
 
     simulator = Simulator(
         task=task,
@@ -86,7 +72,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         action_size=mj_model.nu,
         steps_per_control=num_steps,
         num_activations=mj_model.na,
-        trajectory_bytes=_trajectory_bytes(blank),
+        trajectory_bytes=data.trajectory_bytes,
         step=step,
         read=read,
         make_models=randomized.stack,
@@ -104,9 +90,30 @@ def _put(task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig) -> mjx.Mo
         raise TaskError(f'task {task.name!r}: MJX cannot simulate its MJCF: {error}') from error
 
 
-def _trajectory_bytes(blank: mjx.Data) -> int:
-    """An estimate, checked against compiled programs in the tests: MJX's data, twice."""
-    return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(blank))
+class _Data:
+    """Between the state of a simulator and `mjx.Data`."""
+
+    def __init__(self, mj_model: mujoco.MjModel, physics: PhysicsConfig):
+        self._blank = mjx.make_data(mj_model, impl=physics.impl)
+        self.sensors = sensor_slices(mj_model)
+
+    def of(self, state: State, control) -> mjx.Data:
+        return self._blank.replace(
+            qpos=state.qpos,
+            qvel=state.qvel,
+            act=state.act,
+            qacc_warmstart=state.warmstart,
+            ctrl=control,
+        )
+
+    def reading(self, state: State, sensordata) -> Reading:
+        named = {name: sensordata[place] for name, place in self.sensors.items()}
+        return Reading(state.qpos, state.qvel, named)
+
+    @property
+    def trajectory_bytes(self) -> int:
+        """An estimate, checked against a compiled program in the tests: MJX's data, twice."""
+        return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(self._blank))
 
 
 class _RandomizedLeaves:

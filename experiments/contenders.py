@@ -1,0 +1,135 @@
+"""What the planner's benchmark lets take turns: plans, bare rollouts, references; as calls."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import mpq_jax
+from experiments import references
+from mpq_jax import memory, mppi
+from mpq_jax.agent import make_agent
+from mpq_jax.batching import map_in_chunks
+from mpq_jax.compilation import compile
+from mpq_jax.config import Config, PhysicsConfig
+from mpq_jax.randomization import planner_models
+from mpq_jax.simulator import make_simulator
+from mpq_jax.tasks import load_task
+
+BARE = 'bare rollouts'
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One size of plan; all its contenders take turns."""
+
+    task: str
+    num_samples: int
+    horizon: int
+    num_states: int
+
+    def __str__(self) -> str:
+        return f'{self.task} N={self.num_samples} H={self.horizon} states={self.num_states}'
+
+    def model_steps(self, steps_per_control: int) -> int:
+        return self.num_states * self.num_samples * (self.horizon - 1) * steps_per_control
+
+
+def plan_call(cell: Cell, agent_name: str, backend: str):
+    """A compiled batch of plans as a call without arguments."""
+    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    config = _config(cell, agent_name, simulator)
+    agent = make_agent(config, simulator)
+    models = planner_models(config, simulator, jax.random.key(0))
+    q_params = _random_q(agent)
+    states, keys = _states(simulator, cell.num_states)
+    controls = mppi.zero_controls(config.planner, simulator)
+    planner = jax.tree.map(jnp.float32, config.planner)
+    at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
+
+    def plan(planner, q_params, models, states, keys):
+        def one(item):
+            state, key = item
+            return agent.act(planner, q_params, models, state, controls, key)
+
+        return map_in_chunks(one, (states, keys), at_once)
+
+    arguments = planner, q_params, models, states, keys
+    program = compile(plan, *arguments, name=f'{agent_name} {backend}')
+    return lambda: program(*arguments), program
+
+
+def bare_call(cell: Cell, backend: str):
+    """Rollouts alone: the same steps on the same model draws, from actions drawn beforehand."""
+    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    config = _config(cell, 'mppi', simulator)
+    models = planner_models(config, simulator, jax.random.key(0))
+    states, _ = _states(simulator, cell.num_states)
+    at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
+    particles = mppi.particle_models(config.planner, models)
+    shape = (cell.num_states, cell.num_samples, cell.horizon - 1, simulator.action_size)
+    actions = jnp.clip(2.0 * jax.random.normal(jax.random.key(1), shape), -1.0, 1.0)
+
+    def bare(particles, states, actions):
+        def plan(item):
+            state, actions = item
+
+            def one(particle):
+                return mpq_jax.rollout(simulator, particle[0], state, particle[1]).state.qpos
+
+            return map_in_chunks(one, (particles, actions), config.planner.sample_chunk)
+
+        return map_in_chunks(plan, (states, actions), at_once)
+
+    program = compile(bare, particles, states, actions, name=BARE)
+    return lambda: program(particles, states, actions), program
+
+
+def _random_q(agent):
+    if agent.network is None:
+        return ()
+    start = agent.simulator.task.reset(jax.random.key(0))
+    state = agent.simulator.state(start)
+    reading = agent.simulator.read(agent.simulator.true_model(), state)
+    observation = agent.simulator.task.observe(reading, state.variables)
+    return agent.network.init(
+        jax.random.key(2), observation, jnp.zeros(agent.simulator.action_size)
+    )
+
+
+def _states(simulator, count: int):
+    keys = jax.random.split(jax.random.key(3), count)
+    return jax.vmap(lambda key: simulator.state(simulator.task.reset(key)))(keys), keys
+
+
+def reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict[str, Any]:
+    calls: dict[str, Any] = {}
+    batch = cell.num_states * cell.num_samples
+    if 'mujoco' in wanted and task.mjcf is not None:
+        width = make_simulator(task).action_size
+        actions = np.random.default_rng(0).uniform(-1, 1, (batch, cell.horizon - 1, width))
+        start = task.reset(jax.random.key(3))
+        calls['native mujoco.rollout'] = references.NativeRollouts(task, start, actions)
+    if task.name != 'pendulum':
+        return calls
+    if 'roofline' in wanted:
+        fn = references.roofline(batch, cell.horizon - 1)
+        arguments = jnp.float32(3.0), jnp.float32(0.0), jax.random.key(0)
+        program = compile(fn, *arguments, name='roofline')
+        compiled['roofline'] = program
+        calls['roofline'] = lambda: program(*arguments)
+    if 'peers' in wanted and cell.num_states == 1:
+        peer = references.pytorch_mppi(cell.num_samples, cell.horizon)
+        if peer is not None:
+            calls['pytorch-mppi'] = peer
+    return calls
+
+
+def _config(cell: Cell, agent: str, simulator) -> Config:
+    fields = {'planner.horizon': cell.horizon, 'planner.num_samples': cell.num_samples}
+    config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
+    draws = min(config.planner.num_model_draws, cell.num_samples)
+    config = mpq_jax.set_fields(config, {'planner.num_model_draws': draws, 'num_seeds': 1})
+    return memory.with_chunks(config, simulator)
