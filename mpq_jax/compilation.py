@@ -1,16 +1,16 @@
 """Compiling at the top: one place that lowers, compiles, times, and knows the backends."""
 
 import dataclasses
+import functools
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
 # XLA's CPU fusion emitters recompute a parent's transform for each consumer: kinematic chains
-# take minutes to compile with them (BUILD_NOTES.md). A debug option, so it may vanish.
-CPU_OPTIONS = {'xla_cpu_use_fusion_emitters': False}
+# take minutes to compile with them (BUILD_NOTES.md). A debug option: jaxlib 0.12 has dropped it.
+CPU_OPTIONS: dict[str, str | bool] = {'xla_cpu_use_fusion_emitters': False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,17 +50,16 @@ def compile(fn: Callable, *args, name: str = '', donate: tuple[int, ...] = ()) -
     )
 
 
-def _compile(lowered):
-    if jax.default_backend() != 'cpu':
-        return lowered.compile()
+@functools.cache
+def accepts_cpu_options() -> bool:
+    """Whether this XLA still takes CPU_OPTIONS."""
     try:
-        return lowered.compile(compiler_options=CPU_OPTIONS)
-    except Exception as error:
-        if not any(option in str(error) for option in CPU_OPTIONS):
-            raise
-        warnings.warn(
-            f'this XLA no longer takes {CPU_OPTIONS}: models with kinematic chains may take '
-            'minutes to compile on CPU',
-            stacklevel=3,
-        )
-        return lowered.compile()
+        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=CPU_OPTIONS)
+    except Exception:  # a type of its own in every version
+        return False
+    return True
+
+
+def _compile(lowered):
+    wanted = jax.default_backend() == 'cpu' and accepts_cpu_options()
+    return lowered.compile(compiler_options=CPU_OPTIONS if wanted else None)

@@ -3,9 +3,11 @@
 import csv
 import dataclasses
 import json
+import warnings
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 import pytest
 
@@ -13,13 +15,14 @@ import mpq_jax
 from mpq_jax import compilation, keys
 from mpq_jax.agent import Agent
 from mpq_jax.checkpoint import Checkpointer
-from mpq_jax.config import PlannerConfig
+from mpq_jax.config import PhysicsConfig, PlannerConfig
 from mpq_jax.episode import run_episode
 from mpq_jax.metrics import COLUMNS, WALL_TIME_COLUMNS, read_rows, read_table
 from mpq_jax.programs import make_programs
 from mpq_jax.real_system import SimulatedSystem
 from mpq_jax.simulator import make_simulator
 from mpq_jax.stepwise import StepwiseRunner
+from mpq_jax.tasks import Start
 from tests.conftest import lq_task, tiny_config
 
 PLANNER = PlannerConfig(horizon=2, num_samples=4, num_model_draws=1)
@@ -189,17 +192,45 @@ def test_compiled_programs_refuse_other_shapes():
         program(jnp.zeros(4))
 
 
-@pytest.mark.filterwarnings('error')
-def test_cpu_options_are_still_accepted():
-    """When XLA drops the option, compile() warns and does without: then kinematic chains hurt."""
-    assert compilation.compile(lambda x: x + 1, jnp.zeros(3))(jnp.zeros(3))[0] == 1.0
+def test_which_jaxlib_takes_the_cpu_options():
+    """When this fails, XLA has changed its mind: look at kinematic chains again."""
+    version = tuple(map(int, jaxlib.__version__.split('.')[:2]))
+    assert compilation.accepts_cpu_options() is (version < (0, 12))
 
 
-def test_a_refused_option_is_done_without_and_said(monkeypatch):
+@pytest.fixture
+def refused_options(monkeypatch):
     monkeypatch.setattr(compilation, 'CPU_OPTIONS', {'xla_no_such_option': False})
-    with pytest.warns(UserWarning, match='xla_no_such_option'):
-        program = compilation.compile(lambda x: x + 1, jnp.zeros(3))
+    compilation.accepts_cpu_options.cache_clear()
+    yield
+    compilation.accepts_cpu_options.cache_clear()
+
+
+CHAIN = """
+<mujoco>
+  <worldbody>
+    {bodies}<geom size="0.1"/>{ends}
+  </worldbody>
+  <actuator><motor joint="0" ctrllimited="true" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+
+
+def test_refused_options_are_done_without_and_chains_are_warned_of(refused_options):
+    program = compilation.compile(lambda x: x + 1, jnp.zeros(3))
     assert program(jnp.zeros(3))[0] == 1.0
+    for length, warns in ((3, False), (4, True)):
+        body = '<body><joint name="{}" axis="0 1 0"/><geom size="0.1" pos="0 0 1"/>'
+        text = CHAIN.format(
+            bodies=''.join(body.format(i) for i in range(length)), ends='</body>' * length
+        )
+        zeros = jnp.zeros(length)
+        task = lq_task(mjcf=text, control_timestep=0.002, reset=lambda key, z=zeros: Start(z, z))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            make_simulator(task, PhysicsConfig(backend='mjx'))
+        said = [str(w.message) for w in caught if 'moving bodies' in str(w.message)]
+        assert bool(said) is warns
 
 
 @pytest.mark.parametrize('agent', ['mppi', 'softq'])

@@ -3,12 +3,14 @@
 import contextlib
 import dataclasses
 import io
+import warnings
 
 import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from mpq_jax.compilation import CPU_OPTIONS, accepts_cpu_options
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator.mujoco_model import (
     action_scale,
@@ -25,6 +27,8 @@ from mpq_jax.validation import TaskError
 with contextlib.redirect_stdout(io.StringIO()):  # its import prints that Warp is absent
     from mujoco import mjx
 
+_LONG_CHAIN = 4
+
 
 def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     """Builds the task's simulator.
@@ -33,6 +37,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
       TaskError: the MJCF cannot be loaded, or has a feature that MJX does not support.
     """
     mj_model = load_model(task, physics)
+    _warn_of_slow_compiling(task, mj_model)
     nominal = _put(task, mj_model, physics)
     data = _Data(mj_model, physics)
     middle, half = action_scale(mj_model)
@@ -81,6 +86,19 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     action = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
     lean = specialize(step, simulator.true_model(), state, action)
     return dataclasses.replace(simulator, step=lean)
+
+
+def _warn_of_slow_compiling(task: Task, mj_model: mujoco.MjModel) -> None:
+    depth = np.zeros(mj_model.nbody, int)  # moving bodies from the world to each
+    for body in range(1, mj_model.nbody):
+        depth[body] = depth[mj_model.body_parentid[body]] + (mj_model.body_dofnum[body] > 0)
+    slow = jax.default_backend() == 'cpu' and not accepts_cpu_options()
+    if depth.max() >= _LONG_CHAIN and slow:
+        warnings.warn(
+            f'task {task.name!r} has a chain of {depth.max()} moving bodies, and this XLA does not '
+            f'take {CPU_OPTIONS}: it may take minutes to compile on a CPU (jaxlib 0.10 takes it)',
+            stacklevel=3,
+        )
 
 
 def _put(task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig) -> mjx.Model:
