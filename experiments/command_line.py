@@ -83,6 +83,9 @@ def run(main: Callable[[], None]) -> None:
     """Runs an entry point: precision set, user errors as one line, signals as a clean stop."""
     logging.set_verbosity(logging.WARNING)
     jax.config.update('jax_default_matmul_precision', 'float32')  # no TF32 on GPUs
+    if jax.default_backend() != 'cpu' and 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+        cache = os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))
+        jax.config.update('jax_compilation_cache_dir', os.path.join(cache, 'mpq_jax'))
     sys.path.insert(0, os.getcwd())  # module:factory of the user's own
 
     def guarded(arguments: list[str]) -> int:

@@ -121,9 +121,9 @@ def reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict
         compiled['roofline'] = program
         calls['roofline'] = lambda: program(*arguments)
     if 'peers' in wanted and cell.num_states == 1:
-        peer = references.pytorch_mppi(cell.num_samples, cell.horizon)
-        if peer is not None:
-            calls['pytorch-mppi'] = peer
+        peers = {'pytorch-mppi': references.pytorch_mppi, 'jax-mppi': references.jax_mppi}
+        made = {name: make(cell.num_samples, cell.horizon) for name, make in peers.items()}
+        calls |= {name: call for name, call in made.items() if call is not None}
     return calls
 
 

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 from mujoco import rollout
 
+from mpq_jax.compilation import compile
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator.mujoco_model import action_scale, load_model, physics_steps_per_control
 from mpq_jax.tasks.pendulum import equations, wrap
@@ -97,3 +98,30 @@ def pytorch_mppi(samples: int, horizon: int):
     )  # fmt: skip
     state = torch.tensor([3.0, 0.0])
     return lambda: controller.command(state)
+
+
+def jax_mppi(samples: int, horizon: int):
+    """`jax-mppi` on the same hand-written pendulum: a compiled plan as a call; None if absent."""
+    try:
+        from jax_mppi import mppi
+    except ImportError:
+        return None
+    parameters = {'mass': jnp.float32(1.0), 'length': jnp.float32(1.0)}
+
+    def dynamics(state, action):
+        return jnp.concatenate(equations(parameters, state[:1], state[1:], action))
+
+    def cost(state, action):
+        return wrap(state[0]) ** 2 + 0.1 * state[1] ** 2
+
+    config, memory = mppi.create(
+        2, 1, jnp.array([[4.0]]), num_samples=samples, horizon=horizon, lambda_=0.15,
+        u_min=jnp.array([-1.0]), u_max=jnp.array([1.0]),
+    )  # fmt: skip
+    state = jnp.array([3.0, 0.0])
+
+    def plan(memory, state):
+        return mppi.command(config, memory, state, dynamics, cost)
+
+    program = compile(plan, memory, state)
+    return lambda: program(memory, state)

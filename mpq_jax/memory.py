@@ -10,10 +10,10 @@ from mpq_jax.simulator import Simulator
 from mpq_jax.validation import ConfigError
 
 _GIB = 2**30
-# Trajectories at which a CPU runs fastest: many plans in one program, and one large plan. Fewer
-# wait for each operation's start, more leave the cache (BUILD_NOTES.md).
-_CPU_BATCH = 2048
-_CPU_PLAN = 512
+# Bytes of trajectories at which a CPU runs fastest: many plans in one program, and one large plan.
+# Fewer wait for each operation's start, more leave the cache (BUILD_NOTES.md).
+_CPU_BATCH_BYTES = 4 * 2**20
+_CPU_PLAN_BYTES = 2**20
 
 
 def available_bytes() -> int:
@@ -57,7 +57,9 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
             f'takes for each of {batch} seeds: lower num_seeds or planner.num_samples',
         )
     if jax.default_backend() == 'cpu':
-        fitting = min(fitting, max(1, _CPU_BATCH // (batch * config.planner.num_samples)))
+        samples = batch * config.planner.num_samples
+        busy = _CPU_BATCH_BYTES // (samples * simulator.trajectory_bytes)
+        fitting = min(fitting, max(1, busy))
     return _even_chunk(wanted, fitting)
 
 
@@ -69,7 +71,8 @@ def with_chunks(config: Config, simulator: Simulator) -> Config:
     """
     planner, settings = config.planner, config.learner
     if not planner.sample_chunk and jax.default_backend() == 'cpu':
-        chunk = _even_chunk(planner.num_samples, _CPU_PLAN)
+        cached = max(1, _CPU_PLAN_BYTES // simulator.trajectory_bytes)
+        chunk = _even_chunk(planner.num_samples, cached)
         config = dataclasses.replace(
             config, planner=dataclasses.replace(planner, sample_chunk=chunk)
         )
