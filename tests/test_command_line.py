@@ -33,6 +33,11 @@ def run(module, *arguments):
     )
 
 
+def resume(path, *flags):
+    result = run('train', f'--run_dir={path}', '--resume', *flags)
+    assert result.returncode == 0, result.stderr
+
+
 def tiny_flags(episodes=6):
     """The tiny config as flags."""
     changed = overrides.differences(tiny_config(episodes=episodes), mpq_jax.preset('pendulum'))
@@ -86,8 +91,7 @@ def test_a_killed_run_resumes_bit_for_bit(uninterrupted, tmp_path):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    resumed = run('train', f'--run_dir={path}', '--resume')
-    assert resumed.returncode == 0, resumed.stderr
+    resume(path)
     assert_same_run(path, uninterrupted[0])
 
 
@@ -98,16 +102,14 @@ def test_rows_beyond_the_checkpoint_are_cut(uninterrupted, tmp_path):
     shutil.rmtree(path / 'checkpoints' / 'episode_6')
     with open(path / 'metrics.csv', 'a') as file:
         file.write('0,6,-1')  # torn
-    resumed = run('train', f'--run_dir={path}', '--resume')
-    assert resumed.returncode == 0, resumed.stderr
+    resume(path)
     assert_same_run(path, uninterrupted[0])
 
 
 def test_more_episodes_may_be_asked_for_when_resuming(uninterrupted, tmp_path):
     path = tmp_path / 'copy'
     shutil.copytree(uninterrupted[0], path)
-    result = run('train', f'--run_dir={path}', '--resume', '--episodes=7')
-    assert result.returncode == 0, result.stderr
+    resume(path, '--episodes=7')
     assert len(read_rows(path / 'metrics.csv')) == 2 * 7
     manifest = (path / 'manifest.json').read_text()
     assert '"resumes"' in manifest and '--episodes=7' in manifest
