@@ -132,4 +132,4 @@ def _config(cell: Cell, agent: str, simulator) -> Config:
     config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
     draws = min(config.planner.num_model_draws, cell.num_samples)
     config = mpq_jax.set_fields(config, {'planner.num_model_draws': draws, 'num_seeds': 1})
-    return memory.with_chunks(config, simulator)
+    return memory.with_chunks(config, simulator, 1)

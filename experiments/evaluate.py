@@ -1,6 +1,9 @@
 """Tests a trained run: python -m experiments.evaluate --run_dir=... [--episodes=20]."""
 
+from typing import Any
+
 from absl import flags
+from rich.console import Console
 
 import mpq_jax
 from experiments import command_line
@@ -19,15 +22,21 @@ def main() -> None:
     result = mpq_jax.evaluate(
         FLAGS.run_dir, FLAGS.episodes, parameters=FLAGS.parameters, console=console
     )
-    for name in ('return', 'success'):
-        figure = result[name]
-        if figure is not None:
-            low, high = figure['low'], figure['high']
-            interval = '' if low is None else f' [{low:.2f}, {high:.2f}]'
-            console.print(f'{name}: {figure["mean"]:.2f}{interval}', markup=False)
-            for seed, own in figure['per_seed'].items():
-                console.print(f'  seed {seed}: {own["mean"]:.2f}')
+    for figures in result.get('variants', [result]):
+        if 'fields' in figures:
+            console.print(figures['fields'])
+        for name in ('return', 'success'):
+            if figures[name] is not None:
+                _show(console, name, figures[name])
     console.print(f'{FLAGS.run_dir}: evaluation.json, episode.png', markup=False)
+
+
+def _show(console: Console, name: str, figure: dict[str, Any]) -> None:
+    low, high = figure['low'], figure['high']
+    interval = '' if low is None else f' [{low:.2f}, {high:.2f}]'
+    console.print(f'{name}: {figure["mean"]:.2f}{interval}', markup=False)
+    for seed, own in figure['per_seed'].items():
+        console.print(f'  seed {seed}: {own["mean"]:.2f}')
 
 
 if __name__ == '__main__':

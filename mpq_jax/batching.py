@@ -16,4 +16,9 @@ def map_in_chunks(fn: Callable, items, chunk: int = 0):
     count = jax.tree.leaves(items)[0].shape[0]
     if not chunk or chunk >= count:
         return jax.vmap(fn)(items)
-    return jax.lax.map(fn, items, batch_size=chunk)
+    if count % chunk:
+        return jax.lax.map(fn, items, batch_size=chunk)
+    # As `lax.map` does it, but for arrays without elements as well.
+    chunks = jax.tree.map(lambda x: x.reshape(count // chunk, chunk, *x.shape[1:]), items)
+    results = jax.lax.map(jax.vmap(fn), chunks)
+    return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), results)

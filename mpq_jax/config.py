@@ -33,6 +33,10 @@ class PlannerConfig:
     noise_variance: float = 4.0  # Sigma, a variance, in units of the normalised action
     step_size: float = 0.5  # alpha
     discount: float = 0.9  # gamma
+    model_bias: float = (
+        1.0  # where the planner's belief is centred: 0 on the truth, 1 on the task's
+    )
+    model_spread: float = 1.0  # its width, in the task's; 0: all draws equal
 
     def validate(self, agent: str = 'mpq') -> None:
         for name in ('horizon', 'num_samples', 'iterations', 'num_model_draws', 'bank_size'):
@@ -63,6 +67,8 @@ class PlannerConfig:
         check_between('planner.noise_variance', self.noise_variance, 0.0, None, open_low=True)
         check_between('planner.step_size', self.step_size, 0.0, 1.0, open_low=True)
         check_between('planner.discount', self.discount, 0.0, 1.0)
+        check_between('planner.model_bias', self.model_bias, 0.0, None)
+        check_between('planner.model_spread', self.model_spread, 0.0, None)
         if agent == 'softq' and self.horizon != 1:
             raise ConfigError('planner.horizon', self.horizon, "1 when agent is 'softq'")
 
@@ -162,6 +168,9 @@ class Config:
     planner_physics: PhysicsConfig = PhysicsConfig()
     real_physics: PhysicsConfig = PhysicsConfig()
     training: TrainingConfig = TrainingConfig()
+    # Values of numeric fields that run beside each other, each with all seeds, as one batch:
+    # ({'planner.temperature': 0.1}, {'planner.temperature': 0.3}). Empty: the config as it is.
+    variants: tuple[dict[str, float], ...] = ()
 
     @property
     def learns(self) -> bool:
@@ -176,6 +185,11 @@ class Config:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(range(self.seed, self.seed + self.num_seeds))
+
+    @property
+    def members(self) -> tuple[tuple[int, int], ...]:
+        """(variant, seed) of every member of the batch `[B]`, seeds fastest."""
+        return tuple((v, seed) for v in range(max(1, len(self.variants))) for seed in self.seeds)
 
     def validate(self) -> 'Config':
         """Returns the config itself, or raises ConfigError naming field, value and range."""

@@ -14,7 +14,7 @@ from mpq_jax.evaluation import load_run
 from mpq_jax.randomization import episode_models, planner_models
 from mpq_jax.simulator import Model, make_simulator
 from mpq_jax.tasks import Start, load_task
-from mpq_jax.validation import ConfigError
+from mpq_jax.validation import ConfigError, check_between
 
 
 class Controller:
@@ -68,31 +68,34 @@ def make_controller(config: Config) -> Controller:
     if config.learns:
         raise ConfigError('agent', config.agent, "'mppi' here; load a trained run for the others")
     simulator = make_simulator(load_task(config.task), config.planner_physics)
-    config = memory.with_chunks(config, simulator)
+    config = memory.with_chunks(config, simulator, 1)
     models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
     return Controller(_arrays(config.planner), make_agent(config, simulator), (), models)
 
 
-def load_controller(run_dir: str | Path, seed: int | None = None) -> Controller:
+def load_controller(run_dir: str | Path, seed: int | None = None, variant: int = 0) -> Controller:
     """The controller of a trained run: one seed's best parameters, with the models it planned with.
 
     Args:
       run_dir: a run directory.
       seed: one of the run's; the first if None.
+      variant: which of the config's variants, of a run that has them.
 
     Raises:
-      RunError, ConfigError: no such run, checkpoint or seed.
+      RunError, ConfigError: no such run, checkpoint, seed or variant.
     """
     programs, saved, _ = load_run(run_dir)
     config = programs.config
     if seed is not None and seed not in config.seeds:
         raise ConfigError('seed', seed, f"one of the run's: {config.seeds}")
-    row = 0 if seed is None else config.seeds.index(seed)
+    check_between('variant', variant, 0, max(0, len(config.variants) - 1))
+    row = config.members.index((variant, config.seed if seed is None else seed))
     q_params = programs.parameters(saved.state, 'best')
     one = jax.tree.map(lambda x: x[row], (q_params, saved.state.models, saved.state.key))
     q_params, models, key = one
-    models = episode_models(config.planner, models, key, 0)
-    return Controller(_arrays(config.planner), programs.agent, q_params, models)
+    planner = programs.members[row].planner
+    models = episode_models(planner, models, key, 0)
+    return Controller(_arrays(planner), programs.agent, q_params, models)
 
 
 def _arrays(planner: PlannerConfig) -> PlannerConfig:

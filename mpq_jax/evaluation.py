@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mpq_jax import plots
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.config import Config
 from mpq_jax.episode import Summary
 from mpq_jax.programs import Programs, make_programs
 from mpq_jax.progress import Reporter
@@ -38,7 +39,7 @@ def load_run(run_dir: str | Path) -> tuple[Programs, Checkpoint, list[str]]:
         checkpointer.close()
     if saved is None:
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
-    return programs, saved, problems
+    return programs, saved._replace(state=programs.layout.placed(saved.state)), problems
 
 
 def evaluate(
@@ -74,7 +75,7 @@ def evaluate(
 
 
 def _play(programs: Programs, saved: Checkpoint, parameters: str, episodes: int, reporter):
-    """Summaries `[S, E]`, and the first episode's transitions."""
+    """Summaries `[B, E]`, and the first episode's transitions."""
     size = programs.episodes_at_once(episodes)
     q_params = programs.parameters(saved.state, parameters)
     stopwatch, blocks, recording = Stopwatch(programs), [], None
@@ -93,9 +94,17 @@ def _play(programs: Programs, saved: Checkpoint, parameters: str, episodes: int,
 def _describe(
     programs: Programs, saved: Checkpoint, parameters: str, summary: Summary
 ) -> dict[str, Any]:
+    """Of a run with variants, `variants` holds the figures of each."""
     config = programs.config
-    returns = np.asarray(summary.episode_return)
-    successes = np.asarray(summary.success, float) if programs.real.task.success else None
+    variants = [
+        _figures(programs, jax.tree.map(lambda x, v=v: x[v], _by_variant(config, summary)))
+        for v in range(max(1, len(config.variants)))
+    ]
+    if config.variants:
+        each = zip(config.variants, variants, strict=True)
+        figures = {'variants': [{'fields': fields} | one for fields, one in each]}
+    else:
+        figures = variants[0]
     return {
         'task': config.task,
         'agent': config.agent,
@@ -103,11 +112,24 @@ def _describe(
         'planner_model': config.planner_model,
         'parameters': parameters if config.learns else None,
         'trained_episodes': saved.episode,
-        'test_episodes_per_seed': returns.shape[1],
-        'return': _figure(config.seeds, returns),
-        'success': None if successes is None else _figure(config.seeds, successes),
-        'nonfinite_steps': int(summary.nonfinite_steps.sum()),
+        'test_episodes_per_seed': summary.episode_return.shape[1],
         'interval': '95 % percentile bootstrap of the mean over seeds; null with one seed',
+    } | figures
+
+
+def _by_variant(config: Config, summary: Summary) -> Summary:
+    """`[B, E]` -> `[V, S, E]`."""
+    return jax.tree.map(lambda x: x.reshape(-1, config.num_seeds, *x.shape[1:]), summary)
+
+
+def _figures(programs: Programs, summary: Summary) -> dict[str, Any]:
+    """Of one variant: `[S, E]`."""
+    seeds = programs.config.seeds
+    successes = np.asarray(summary.success, float) if programs.real.task.success else None
+    return {
+        'return': _figure(seeds, np.asarray(summary.episode_return)),
+        'success': None if successes is None else _figure(seeds, successes),
+        'nonfinite_steps': int(summary.nonfinite_steps.sum()),
     }
 
 

@@ -26,9 +26,12 @@ def available_bytes() -> int:
 
 
 def budget_bytes(config: Config) -> int:
-    """What a program's temporaries may take."""
+    """What a program's temporaries may take on one device."""
     stated = config.training.memory_gib
-    return int(stated * _GIB) if stated else available_bytes() // 2
+    if stated:
+        return int(stated * _GIB)
+    sharing = jax.local_device_count() if jax.default_backend() == 'cpu' else 1
+    return available_bytes() // 2 // sharing
 
 
 def plan_bytes(config: Config, simulator: Simulator) -> int:
@@ -39,23 +42,30 @@ def plan_bytes(config: Config, simulator: Simulator) -> int:
     return planner.num_samples * (simulator.trajectory_bytes + 4 * numbers)
 
 
-def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int) -> int:
-    """How many of `wanted` plans to run at once, in each of `batch` seeds.
-
-    As many as the budget allows; on a CPU no more than keep it busy.
+def members_at_once(config: Config, simulator: Simulator, batch: int) -> int:
+    """How many of a device's `batch` members to run at once: all, where a plan of each fits.
 
     Raises:
       ConfigError: not even one fits.
     """
-    one = plan_bytes(config, simulator) * batch
-    fitting = budget_bytes(config) // one
-    if fitting < 1:
+    one = plan_bytes(config, simulator)
+    if budget_bytes(config) < one:
         raise ConfigError(
             'training.memory_gib',
             round(budget_bytes(config) / _GIB, 3),
             f'at least {one / _GIB:.3f}, what one plan of {config.planner.num_samples} samples '
-            f'takes for each of {batch} seeds: lower num_seeds or planner.num_samples',
+            'takes: lower planner.num_samples or planner.horizon',
         )
+    fitting = min(batch, budget_bytes(config) // one)
+    return next(size for size in range(fitting, 0, -1) if batch % size == 0)
+
+
+def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int) -> int:
+    """How many of `wanted` plans to run at once, in each of `batch` members.
+
+    As many as the budget allows; on a CPU no more than keep it busy.
+    """
+    fitting = max(1, budget_bytes(config) // (plan_bytes(config, simulator) * batch))
     if jax.default_backend() == 'cpu':
         samples = batch * config.planner.num_samples
         busy = _CPU_BATCH_BYTES // (samples * simulator.trajectory_bytes)
@@ -63,12 +73,8 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
     return _even_chunk(wanted, fitting)
 
 
-def with_chunks(config: Config, simulator: Simulator) -> Config:
-    """The config with its chunks chosen, where it leaves them open.
-
-    Raises:
-      ConfigError: not even one plan a seed fits into memory.
-    """
+def with_chunks(config: Config, simulator: Simulator, batch: int) -> Config:
+    """The config with its chunks chosen, where it leaves them open, for `batch` members at once."""
     planner, settings = config.planner, config.learner
     if not planner.sample_chunk and jax.default_backend() == 'cpu':
         cached = max(1, _CPU_PLAN_BYTES // simulator.trajectory_bytes)
@@ -79,7 +85,7 @@ def with_chunks(config: Config, simulator: Simulator) -> Config:
     if config.learns and not settings.target_chunk:
         fitted = settings.mode == 'fitted'
         wanted = settings.num_states if fitted else settings.minibatch_size
-        chunk = plans_at_once(config, simulator, wanted, config.num_seeds)
+        chunk = plans_at_once(config, simulator, wanted, batch)
         config = dataclasses.replace(
             config, learner=dataclasses.replace(settings, target_chunk=chunk)
         )

@@ -1,4 +1,4 @@
-"""metrics.csv and TensorBoard events: one row per seed and episode."""
+"""metrics.csv and TensorBoard events: one row per member of the batch and episode."""
 
 import csv
 import os
@@ -11,8 +11,9 @@ from tensorboardX import SummaryWriter
 from mpq_jax.run_directory import write_atomically
 from mpq_jax.validation import RunError
 
-# Steps and model steps are cumulative; seconds are of the whole batch of seeds.
+# Steps and model steps are cumulative; seconds are of the whole batch.
 COLUMNS = (
+    'variant',  # which of the config's variants; 0 where it has none
     'seed',
     'episode',
     'return',
@@ -48,16 +49,23 @@ class MetricsWriter:
         self._events = SummaryWriter(str(events), purge_step=first_episode)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        """Rows of one episode, one a seed; missing columns stay empty."""
+        """Rows of one episode, one a member; missing columns stay empty."""
         writer = csv.writer(self._stream, lineterminator='\n')
         for row in rows:
             writer.writerow([_text(row.get(name)) for name in COLUMNS])
         self._stream.flush()
-        episode = rows[0]['episode']
-        for name in COLUMNS[2:]:
+        variants = sorted({row['variant'] for row in rows})
+        for variant in variants:
+            suffix = f'/variant_{variant}' if len(variants) > 1 else ''
+            self._write_events([row for row in rows if row['variant'] == variant], suffix)
+
+    def _write_events(self, rows: list[dict[str, Any]], suffix: str) -> None:
+        """Means over the seeds of one variant."""
+        for name in COLUMNS[3:]:
             values = [float(row[name]) for row in rows if row.get(name) is not None]
             if values:
-                self._events.add_scalar(_event_name(name), np.mean(values), episode)
+                tag = _event_name(name) + suffix
+                self._events.add_scalar(tag, np.mean(values), rows[0]['episode'])
 
     def sync(self) -> None:
         """Makes the rows outlive a crash of the machine."""
@@ -69,27 +77,36 @@ class MetricsWriter:
 
 
 def read_rows(metrics_file: Path) -> list[dict[str, str]]:
-    """The rows as text. Raises RunError if there is no such file or it has other columns."""
+    """The rows as text; columns that an older version did not write are empty.
+
+    Raises:
+      RunError: no such file, or a column of another name.
+    """
     try:
         with open(metrics_file, newline='') as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise RunError(f'{metrics_file} cannot be read: {error}') from error
-    if rows and set(rows[0]) != set(COLUMNS):
+    if rows and not set(rows[0]) <= set(COLUMNS):
         raise RunError(f'{metrics_file} has other columns than {", ".join(COLUMNS)}')
-    return [row for row in rows if None not in row.values()]
+    blank = dict.fromkeys(COLUMNS, '')
+    return [blank | row for row in rows if None not in row.values()]
 
 
 def read_table(metrics_file: Path, column: str) -> np.ndarray:
-    """One column as `[S, E]`, NaN where it is empty."""
+    """One column as `[B, E]`, members in the order of `Config.members`; NaN where it is empty."""
     rows = read_rows(metrics_file)
-    seeds = sorted({int(row['seed']) for row in rows})
+    members = sorted({_member(row) for row in rows})
     episodes = max((int(row['episode']) for row in rows), default=-1) + 1
-    table = np.full((len(seeds), episodes), np.nan)
+    table = np.full((len(members), episodes), np.nan)
     for row in rows:
         if row[column]:
-            table[seeds.index(int(row['seed'])), int(row['episode'])] = float(row[column])
+            table[members.index(_member(row)), int(row['episode'])] = float(row[column])
     return table
+
+
+def _member(row: dict[str, str]) -> tuple[int, int]:
+    return int(row['variant'] or 0), int(row['seed'])
 
 
 def _text(value: Any) -> str:

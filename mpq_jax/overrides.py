@@ -5,10 +5,16 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mpq_jax.config import Config
+from mpq_jax.config import Config, LearnerConfig, PlannerConfig
 from mpq_jax.validation import ConfigError, nearest
 
-_EXPECTED = {int: 'a whole number', float: 'a number', bool: 'true or false', str: 'a word'}
+_EXPECTED = {
+    int: 'a whole number',
+    float: 'a number',
+    bool: 'true or false',
+    str: 'a word',
+    tuple: 'a list of objects {numeric field: number}, with the same fields in each',
+}
 
 
 def field_types(config: Any = None, prefix: str = '') -> dict[str, type]:
@@ -24,7 +30,15 @@ def field_types(config: Any = None, prefix: str = '') -> dict[str, type]:
     return types
 
 
+def _numeric(prefix: str, config) -> tuple[str, ...]:
+    fields = dataclasses.fields(config)
+    return tuple(f'{prefix}.{f.name}' for f in fields if not f.metadata.get('static'))
+
+
 _TYPES = field_types()
+
+# The fields whose values share one compiled program: they may differ between batch members.
+NUMERIC_FIELDS = _numeric('planner', PlannerConfig) + _numeric('learner', LearnerConfig)
 
 
 def get_field(config: Config, name: str):
@@ -70,6 +84,8 @@ def parse_value(name: str, text: str):
     kind = _type_of(name)
     words = {'true': True, 'false': False}
     try:
+        if kind is tuple:
+            return _variants(json.loads(text))
         return words[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
         raise ConfigError(name, text, _EXPECTED[kind]) from None
@@ -112,11 +128,24 @@ def _type_of(name: str) -> type:
 
 def _typed(name: str, value):
     kind = _type_of(name)
+    if kind is tuple:
+        return _variants(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
         raise ConfigError(name, value, _EXPECTED[kind])
     return value
+
+
+def _variants(value) -> tuple[dict[str, float], ...]:
+    items = list(value) if isinstance(value, list | tuple) else [value]
+    for item in items:
+        if not isinstance(item, Mapping) or set(item) != set(items[0]):
+            raise ConfigError('variants', value, _EXPECTED[tuple])
+        for name in item:
+            if name not in NUMERIC_FIELDS:
+                raise ConfigError('variants', name, f'of {", ".join(NUMERIC_FIELDS)}')
+    return tuple({name: _typed(name, x) for name, x in item.items()} for item in items)
 
 
 def _replace(config, parts: list[str], value):

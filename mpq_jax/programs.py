@@ -1,4 +1,4 @@
-"""The compiled programs of a run: written for one seed, vmapped over seeds here, compiled once."""
+"""The compiled programs of a run: written for one member, vmapped over the batch, compiled once."""
 
 import dataclasses
 import functools
@@ -11,18 +11,20 @@ import numpy as np
 
 from mpq_jax import keys, learner, memory, replay_buffer
 from mpq_jax.agent import Agent, QParams, make_agent
+from mpq_jax.batch import Layout, Numbers, layout, member_configs, stacked_numbers
+from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import CompiledFunction, compile
-from mpq_jax.config import Config, LearnerConfig, PlannerConfig
+from mpq_jax.config import Config
 from mpq_jax.episode import Summary, example_transition, run_episode
 from mpq_jax.learner import LearnMetrics
-from mpq_jax.randomization import episode_models, stacked_planner_models
+from mpq_jax.randomization import belief, episode_models, stacked_planner_models
 from mpq_jax.simulator import Model, Simulator, make_simulator
 from mpq_jax.tasks import load_task
 from mpq_jax.validation import ConfigError, check_choice
 
 
 class SeedState(NamedTuple):
-    """All that shapes a seed's future; a run stacks them with a leading axis `[S]`."""
+    """All that shapes a member's future; a run stacks them with a leading axis `[B]`."""
 
     key: jax.Array  # the seed's base key; streams are folded from it
     models: Model  # the planner's, leading axis D (or the bank)
@@ -32,21 +34,16 @@ class SeedState(NamedTuple):
     best_return: jax.Array  # -inf before the first
 
 
-class Numbers(NamedTuple):
-    """The configs whose leaves may differ between batch elements: leading axis `[S]`."""
-
-    planner: PlannerConfig
-    learner: LearnerConfig
-
-
 @dataclasses.dataclass(eq=False)
 class Programs:
     """What a run calls. Each is compiled on first use, for its one shape, and never again."""
 
-    config: Config
+    config: Config  # with its chunks chosen
+    members: list[Config]  # one variant and one seed each
     agent: Agent
     real: Simulator
-    numbers: Numbers
+    layout: Layout
+    members_at_once: int = 0  # on a device; 0: all
     on_compile: Callable[[str], None] = lambda name: None  # called before each compilation
     compiled: dict[str, CompiledFunction] = dataclasses.field(default_factory=dict)
 
@@ -66,44 +63,59 @@ class Programs:
         """Physics steps of the planner's models in one learning round of one seed."""
         return learner.model_steps(self.config.planner, self.config.learner, self.agent)
 
+    @functools.cached_property
+    def numbers(self) -> Numbers:
+        """What members differ in, placed on the devices."""
+        return self.layout.placed(stacked_numbers(self.members))
+
     def initial_state(self) -> SeedState:
-        """The state of every seed before its first episode."""
-        return self._call('init', self._init, *self._init_args())
+        """The state of every member before its first episode."""
+        return self._call('init', self._init, *self.layout.placed(self._init_args()))
 
     def state_shapes(self) -> SeedState:
-        """Shapes and types of that state, without computing it."""
+        """Shapes and types of that state, unpadded, without computing it."""
         return jax.eval_shape(self._init, *self._init_args())
 
     def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
-        """One training episode a seed, into the buffer."""
-        return self._call('collect', self._collect, self.numbers, state, jnp.int32(episode),
-                          donate=(1,))  # fmt: skip
+        """One training episode a member, into the buffer."""
+        state, summary = self._call(
+            'collect', self._collect, self.numbers, state, jnp.int32(episode),
+            replicated=(2,), donate=(1,),
+        )  # fmt: skip
+        return state, self.layout.trimmed(summary)
 
     def learn(self, state: SeedState, episode: int) -> tuple[SeedState, LearnMetrics]:
-        """One learning round a seed."""
-        return self._call('learn', self._learn, self.numbers, state, jnp.int32(episode),
-                          donate=(1,))  # fmt: skip
+        """One learning round a member."""
+        state, metrics = self._call(
+            'learn', self._learn, self.numbers, state, jnp.int32(episode),
+            replicated=(2,), donate=(1,),
+        )  # fmt: skip
+        return state, self.layout.trimmed(metrics)
 
     def keep_best(self, state: SeedState, returns: np.ndarray) -> SeedState:
-        """Keeps the parameters of those seeds whose validation return `[S]` is their best."""
-        return self._call('keep best', _keep_best, state, jnp.asarray(returns))
+        """Keeps the parameters of those members whose validation return `[B]` is their best."""
+        returns = self.layout.placed(np.asarray(returns, np.float32))
+        return self._call('keep best', _keep_best, state, returns)
 
     def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
-        """Episodes `[E]` a seed without learning, as one batch.
+        """Episodes `[E]` a member without learning, as one batch.
 
         Args:
           purpose: the stream of start states: 'train', 'validation' or 'test'.
-          state: of every seed.
-          q_params: with the leading seed axis.
+          state: of every member.
+          q_params: with the leading batch axis.
           episodes: their numbers; the same number always starts in the same state.
 
         Returns:
-          Summaries `[S, E]`, and the transitions `[T]` of the first seed's first episode.
+          Summaries `[B, E]`, and the transitions `[T]` of the first member's first episode.
         """
         fn = functools.partial(self._play, purpose)
-        numbers = np.asarray(episodes, np.int32)
-        return self._call(f'play {purpose} {len(numbers)}', fn, self.numbers, state.key,
-                          state.models, q_params, numbers)  # fmt: skip
+        which = np.asarray(episodes, np.int32)
+        summary, recorded = self._call(
+            f'play {purpose} {len(which)}', fn, self.numbers, state.key, state.models, q_params,
+            which, replicated=(4,),
+        )  # fmt: skip
+        return self.layout.trimmed(summary), jax.tree.map(lambda x: x[0], recorded)
 
     def parameters(self, state: SeedState, which: str) -> QParams:
         """A run's 'best' parameters by validation (the last where there was none), or the 'last'.
@@ -125,11 +137,11 @@ class Programs:
         )
 
     def episodes_at_once(self, wanted: int) -> int:
-        """How many episodes a seed `play` should get, by memory."""
-        batch = self.config.num_seeds
+        """How many episodes a member `play` should get, by memory."""
+        batch = self.layout.per_device
         return memory.plans_at_once(self.config, self.agent.simulator, wanted, batch)
 
-    # The functions of one batch: `vmap` over seeds stands here and nowhere else.
+    # The functions of one batch: `vmap` over its members stands here and nowhere else.
 
     def _init(self, numbers: Numbers, seed_keys, models) -> SeedState:
         def one(numbers: Numbers, key, models):
@@ -145,7 +157,8 @@ class Programs:
         return jax.vmap(one)(numbers, seed_keys, models)
 
     def _collect(self, numbers: Numbers, state: SeedState, episode):
-        def one(numbers: Numbers, state: SeedState):
+        def one(item: tuple[Numbers, SeedState]):
+            numbers, state = item
             models = episode_models(numbers.planner, state.models, state.key, episode)
             result = run_episode(
                 numbers.planner, self.agent, self.real, state.learner.params, models,
@@ -154,10 +167,11 @@ class Programs:
             buffer = replay_buffer.add(state.buffer, result.transitions, result.valid)
             return state._replace(buffer=buffer), result.summary
 
-        return jax.vmap(one)(numbers, state)
+        return map_in_chunks(one, (numbers, state), self.members_at_once)
 
     def _learn(self, numbers: Numbers, state: SeedState, episode):
-        def one(numbers: Numbers, state: SeedState):
+        def one(item: tuple[Numbers, SeedState]):
+            numbers, state = item
             models = episode_models(numbers.planner, state.models, state.key, episode)
             learned, metrics = learner.learn(
                 numbers.planner, numbers.learner, self.agent, models, state.learner, state.buffer,
@@ -165,33 +179,38 @@ class Programs:
             )  # fmt: skip
             return state._replace(learner=learned), metrics
 
-        return jax.vmap(one)(numbers, state)
+        return map_in_chunks(one, (numbers, state), self.members_at_once)
 
     def _play(self, purpose: str, numbers: Numbers, seed_keys, models, q_params, episodes):
-        def one(numbers: Numbers, key, models, q_params, episode):
+        def one(item):
+            numbers, key, models, q_params, episode = item
             models = episode_models(numbers.planner, models, key, episode)
             return run_episode(
                 numbers.planner, self.agent, self.real, q_params, models,
                 keys.stream(key, purpose, episode),
             )  # fmt: skip
 
-        # Seeds and episodes share one batch axis: a second vmap costs seconds of tracing.
-        seeds, count = seed_keys.shape[0], episodes.shape[0]
-        of_seeds = numbers, seed_keys, models, q_params
-        repeated = jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), of_seeds)
-        result = jax.vmap(one)(*(*repeated, jnp.tile(episodes, seeds)))
-        summary = jax.tree.map(lambda x: x.reshape(seeds, count), result.summary)
-        return summary, jax.tree.map(lambda x: x[0], result.transitions)
+        # Members and episodes share one batch axis: a second vmap costs seconds of tracing.
+        members, count = seed_keys.shape[0], episodes.shape[0]
+        of_members = numbers, seed_keys, models, q_params
+        repeated = jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), of_members)
+        items = *repeated, jnp.tile(episodes, members)
+        result = map_in_chunks(one, items, self.members_at_once * count)
+        summary = jax.tree.map(lambda x: x.reshape(members, count), result.summary)
+        return summary, jax.tree.map(lambda x: x[:1], result.transitions)
 
     def _init_args(self):
-        seed_keys = keys.seed_keys(self.config.seeds)
-        models = stacked_planner_models(self.config, self.agent.simulator, seed_keys)
-        return self.numbers, seed_keys, models
+        seed_keys = keys.seed_keys([member.seed for member in self.members])
+        models = stacked_planner_models(self.members, self.agent.simulator, seed_keys)
+        return stacked_numbers(self.members), seed_keys, models
 
-    def _call(self, name: str, fn, *args, donate: tuple[int, ...] = ()) -> Any:
+    def _call(
+        self, name: str, fn, *args, replicated: tuple[int, ...] = (), donate: tuple[int, ...] = ()
+    ) -> Any:
         if name not in self.compiled:
             self.on_compile(name)
-            self.compiled[name] = compile(fn, *args, name=name, donate=donate)
+            split = self.layout.split(fn, replicated, len(args))
+            self.compiled[name] = compile(split, *args, name=name, donate=donate)
         return self.compiled[name](*args)
 
 
@@ -219,11 +238,19 @@ def make_programs(config: Config) -> Programs:
             config.learner.buffer_capacity,
             f'at least {task.episode_steps}, one episode of {task.name}',
         )
-    simulator = make_simulator(task, config.planner_physics)
-    shared = config.real_physics == config.planner_physics  # one trace serves both
-    real = simulator if shared else make_simulator(task, config.real_physics)
-    config = memory.with_chunks(config, simulator)
-    numbers = Numbers(config.planner, config.learner)
-    seeds = config.num_seeds
-    batched = jax.tree.map(lambda x: jnp.full((seeds,), x, jnp.float32), numbers)
-    return Programs(config, make_agent(config, simulator), real, batched)
+    members = member_configs(config)
+    for member in members:
+        for parameter in task.parameters:
+            belief(parameter, member.planner)
+    simulator = _simulator(task, config.planner_physics)
+    # One trace serves both where they are the same.
+    real = _simulator(task, config.real_physics)
+    over_devices = layout(config)
+    at_once = memory.members_at_once(config, simulator, over_devices.per_device)
+    chunked = memory.with_chunks(config, simulator, at_once)
+    members = member_configs(chunked)
+    return Programs(chunked, members, make_agent(chunked, simulator), real, over_devices, at_once)
+
+
+# Cells of a sweep that differ in sizes alone share their physics.
+_simulator = functools.lru_cache(maxsize=16)(make_simulator)

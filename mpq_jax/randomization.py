@@ -1,5 +1,7 @@
 """The planner's beliefs: draws of a task's parameters, as a stack of models."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,14 +9,40 @@ import numpy as np
 from mpq_jax import keys
 from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.simulator import Model, Simulator
-from mpq_jax.tasks.task import Task
+from mpq_jax.tasks.task import RandomizedParameter, Task
+from mpq_jax.validation import ConfigError
 
 
-def draw_parameters(task: Task, key: jax.Array, count: int) -> dict[str, np.ndarray]:
-    """`count` draws `[count]` of each parameter, uniform in the range the task believes in."""
+def belief(parameter: RandomizedParameter, planner: PlannerConfig) -> tuple[float, float]:
+    """The range a planner draws a parameter from: the task's, moved and scaled by the config.
+
+    Raises:
+      ConfigError: it would reach 0, and the task's does not.
+    """
+    p, bias, spread = parameter, planner.model_bias, planner.model_spread
+    if bias == spread == 1.0:
+        return p.low, p.high
+    centre = p.true_value + bias * ((p.low + p.high) / 2 - p.true_value)
+    low, high = (centre + spread * half * (p.high - p.low) / 2 for half in (-1, 1))
+    if low <= 0 < p.low:
+        raise ConfigError(
+            'planner.model_spread',
+            spread,
+            f'small enough that {p.name} stays above 0 (here from {low:.3g} to {high:.3g}, with '
+            f'planner.model_bias = {bias})',
+        )
+    return low, high
+
+
+def draw_parameters(
+    task: Task, key: jax.Array, count: int, planner: PlannerConfig | None = None
+) -> dict[str, np.ndarray]:
+    """`count` draws `[count]` of each parameter, uniform in the planner's belief (the task's)."""
     uniform = np.asarray(jax.random.uniform(key, (len(task.parameters), count)))
+    ranges = [belief(p, planner or PlannerConfig()) for p in task.parameters]
     return {
-        p.name: p.low + (p.high - p.low) * u for p, u in zip(task.parameters, uniform, strict=True)
+        p.name: low + (high - low) * u
+        for p, (low, high), u in zip(task.parameters, ranges, uniform, strict=True)
     }
 
 
@@ -25,12 +53,18 @@ def planner_models(config: Config, simulator: Simulator, key: jax.Array) -> Mode
         return jax.tree.map(lambda leaf: leaf[None], simulator.true_model())
     per_episode = config.planner.redraw == 'episode'
     count = config.planner.bank_size if per_episode else config.planner.num_model_draws
-    return simulator.make_models(draw_parameters(task, keys.stream(key, 'models'), count))
+    values = draw_parameters(task, keys.stream(key, 'models'), count, config.planner)
+    return simulator.make_models(values)
 
 
-def stacked_planner_models(config: Config, simulator: Simulator, seed_keys: jax.Array) -> Model:
-    """The models of every seed: leading axes `[S, D]`."""
-    each = [planner_models(config, simulator, key) for key in seed_keys]
+def stacked_planner_models(
+    configs: Sequence[Config], simulator: Simulator, seed_keys: jax.Array
+) -> Model:
+    """The models of every member of a batch, each with its config and key: `[B, D]`."""
+    each = [
+        planner_models(config, simulator, key)
+        for config, key in zip(configs, seed_keys, strict=True)
+    ]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
 
 

@@ -81,7 +81,7 @@ class _Training:
         self.task = programs.real.task
         self.state: SeedState
         self.episode = 0  # episodes completed
-        self.counters = {name: np.zeros(config.num_seeds, np.int64) for name in _COUNTERS}
+        self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
         self.recording: Transition | None = None  # one episode, for the figure
         self.stopwatch = Stopwatch(programs)
         self.run_seconds = 0.0  # of the loop's programs, compilation apart
@@ -118,11 +118,17 @@ class _Training:
             self.reporter.say(f'{self.run.path} has no checkpoint yet: starting from the beginning')
             self._begin()
         else:
-            self.state, self.episode = saved.state, saved.episode
+            self.state = self.programs.layout.placed(saved.state)
+            self.episode = saved.episode
             self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
         self.steps_before = self.counters['model_steps'].sum()
         self.run.record_resume(self.config, self.episode)
         self.reporter.start_at(self.episode)
+
+    def _checkpoint(self) -> Checkpoint:
+        counters = {name: count.tolist() for name, count in self.counters.items()}
+        state = self.programs.layout.gathered(self.state)
+        return Checkpoint(self.episode, state, counters, self.config)
 
     def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
         saved, begin = self.episode, time.perf_counter()
@@ -135,8 +141,7 @@ class _Training:
             finished = self.stop or self.episode >= self.config.episodes
             if finished or self.episode - saved >= self.config.training.checkpoint_interval:
                 writer.sync()
-                counters = {name: count.tolist() for name, count in self.counters.items()}
-                checkpointer.save(Checkpoint(self.episode, self.state, counters, self.config))
+                checkpointer.save(self._checkpoint())
                 saved = self.episode
             self._show(block)
         compiling = self.programs.compile_seconds - compiled
@@ -178,7 +183,7 @@ class _Training:
         return block
 
     def _validate_if_due(self) -> np.ndarray | None:
-        """Mean return `[S]` on held-out starts; the best parameters are kept."""
+        """Mean return `[B]` on held-out starts; the best parameters are kept."""
         settings = self.config.training
         due = (self.episode + 1) % settings.validation_interval == 0
         if not settings.validation_episodes or not due:
@@ -206,9 +211,10 @@ class _Training:
         self, episode: int, summary: Summary, metrics: LearnMetrics | None,
         validation: np.ndarray | None, collect_seconds: float, learn_seconds: float,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """One row a seed; see `metrics.COLUMNS`."""
+        """One row a member; see `metrics.COLUMNS`."""
         return [
             {
+                'variant': variant,
                 'seed': seed,
                 'episode': episode,
                 'return': summary.episode_return[i],
@@ -223,7 +229,7 @@ class _Training:
                 'nonfinite_steps': int(summary.nonfinite_steps[i]),
                 'nonfinite_targets': None if metrics is None else metrics.nonfinite_targets[i],
             }
-            for i, seed in enumerate(self.config.seeds)
+            for i, (variant, seed) in enumerate(self.config.members)
         ]
 
     @property

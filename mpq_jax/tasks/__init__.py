@@ -1,5 +1,6 @@
 """Tasks by name; `load_task('module:factory')` takes one of your own."""
 
+import functools
 import importlib
 from collections.abc import Callable
 
@@ -12,13 +13,16 @@ __all__ = ['TASKS', 'RandomizedParameter', 'Reading', 'Start', 'Task', 'load_tas
 TASKS: dict[str, Callable[[], Task]] = {'pendulum': pendulum.make_task}
 
 
+_made = functools.cache(lambda factory: factory())
+
+
 def register_task(name: str, factory: Callable[[], Task]) -> None:
     """Makes `factory()` known under a name, for this process."""
     TASKS[name] = factory
 
 
 def load_task(name: str) -> Task:
-    """The task of a registered name, or what `module:factory` returns.
+    """The task of a registered name, or what `module:factory` returns; one object a factory.
 
     Raises:
       TaskError: no such name, module or factory, or the factory returned no Task.
@@ -29,13 +33,13 @@ def load_task(name: str) -> Task:
                 f'task = {name!r} is not known: it must be one of {", ".join(TASKS)}, '
                 f'or module:factory of your own{nearest(name, TASKS)}'
             )
-        return TASKS[name]()
+        return _made(TASKS[name])
     module_name, _, factory_name = name.partition(':')
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise TaskError(f'task = {name!r} cannot be imported: {error}') from error
-    task = factory()
+    task = _made(factory)
     if not isinstance(task, Task):
         raise TaskError(f'task = {name!r}: the factory must return a Task, not {type(task)}')
     return task
