@@ -63,6 +63,26 @@ class Programs:
         """Physics steps of the planner's models in one learning round of one seed."""
         return learner.model_steps(self.config.planner, self.config.learner, self.agent)
 
+    @property
+    def program_names(self) -> list[str]:
+        """What a run of this config compiles."""
+        if not self.config.learns:
+            return ['init', 'play']
+        validates = self.config.training.validation_episodes > 0
+        return ['init', 'collect', 'learn'] + ['play', 'keep best'] * validates
+
+    @property
+    def model_steps_to_run(self) -> int:
+        """About how many physics steps of the planner's models the whole run takes."""
+        config, steps = self.config, self.real.task.episode_steps
+        if not config.learns:
+            return len(self.members) * config.episodes * steps * self.model_steps_per_action
+        settings = config.training
+        validations = config.episodes // settings.validation_interval * settings.validation_episodes
+        acting = (config.episodes + validations) * steps * self.model_steps_per_action
+        rounds = config.episodes // config.learner.episodes_per_round
+        return len(self.members) * (acting + rounds * self.model_steps_per_round)
+
     @functools.cached_property
     def numbers(self) -> Numbers:
         """What members differ in, placed on the devices."""

@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: a bar in a terminal, lines elsewhere."""
 
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -8,33 +9,50 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+def make_bars(console: Console) -> Progress | None:
+    """Bars for a terminal; None elsewhere."""
+    if not console.is_terminal:
+        return None
+    return Progress(
+        TextColumn('[bold]{task.description}'),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn('{task.fields[figures]}'),
+        console=console,
+    )
+
+
 class Reporter:
     """Progress of one run. Compile time is told apart from run time."""
 
-    def __init__(self, label: str, total: int, console: Console | None = None, unit='episodes'):
+    def __init__(
+        self,
+        label: str,
+        total: int,
+        console: Console | None = None,
+        unit: str = 'episodes',
+        bars: Progress | None = None,
+    ):
+        """With `bars`, which somebody else starts and stops, it is one line among theirs."""
         self.console = console or make_console()
         self.label, self._total, self._unit = label, total, unit
         self._first = 0  # done in earlier sessions
         self._last_line = 0.0
-        self._bar: Progress | None = None
-        if self.console.is_terminal:
-            self._bar = Progress(
-                TextColumn('[bold]{task.description}'),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(),
-                TextColumn('{task.fields[figures]}'),
-                console=self.console,
-            )
+        self._own = bars is None
+        self._bar = make_bars(self.console) if bars is None else bars
+        if self._bar:
             self._task = self._bar.add_task(label, total=total, figures='')
 
     def __enter__(self) -> 'Reporter':
-        if self._bar:
+        if self._bar and self._own:
             self._bar.start()
         return self
 
     def __exit__(self, *_) -> None:
-        if self._bar:
+        if self._bar and self._own:
             self._bar.stop()
+        elif self._bar:
+            self._bar.remove_task(self._task)
 
     def start_at(self, done: int) -> None:
         """Work that was done before counts as done, not as speed."""
@@ -51,15 +69,17 @@ class Reporter:
         else:
             self.say(f'{self.label}: compiling {name} ...')
 
-    def advance(self, done: int, figures: str, seconds: float) -> None:
+    def advance(self, done: int, figures: str, seconds: float, left: float | None = None) -> None:
         """Shows how far it is.
 
         Args:
           done: finished, of the total.
           figures: a short text (return, loss, speed).
           seconds: run in this session, compilation apart; the ETA follows from it.
+          left: seconds to go, where more is known.
         """
-        left = seconds / max(done - self._first, 1) * (self._total - done)
+        if left is None:
+            left = seconds / max(done - self._first, 1) * (self._total - done)
         text = f'{figures}  run {_clock(seconds)}  eta {_clock(left)}'
         if self._bar:
             self._bar.update(self._task, completed=done, figures=text)
@@ -68,6 +88,31 @@ class Reporter:
         if done >= self._total or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             self.say(f'{self.label}: {done}/{self._total} {self._unit}  {text}')
+
+
+class Relay(Reporter):
+    """A reporter for another process: `send(method, arguments)` carries the calls to a real one."""
+
+    def __init__(self, label: str, send: Callable[[str, tuple], None]):
+        self.label, self._send = label, send
+
+    def __enter__(self) -> 'Relay':
+        return self
+
+    def __exit__(self, *_) -> None:
+        pass
+
+    def start_at(self, done: int) -> None:
+        self._send('start_at', (done,))
+
+    def say(self, message: str) -> None:
+        self._send('say', (message,))
+
+    def compiling(self, name: str) -> None:
+        self._send('compiling', (name,))
+
+    def advance(self, done: int, figures: str, seconds: float, left: float | None = None) -> None:
+        self._send('advance', (done, figures, seconds, left))
 
 
 def make_console() -> Console:

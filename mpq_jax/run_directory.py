@@ -74,6 +74,14 @@ class RunDirectory:
         except (ValueError, ConfigError) as error:
             raise RunError(f'{self.config_file} cannot be used: {error}') from error
 
+    @property
+    def finished_episodes(self) -> int:
+        """Episodes of the last training that ran to its end; 0 where none did."""
+        try:
+            return json.loads(self.manifest_file.read_text()).get('finished_episodes', 0)
+        except (OSError, ValueError):
+            return 0
+
     def record_resume(self, config: Config, episode: int) -> None:
         """Notes in the manifest that the run went on, with what and from where."""
         try:

@@ -35,8 +35,9 @@ def train(
     resume: bool = False,
     label: str = '',
     console: Console | None = None,
+    reporter: Reporter | None = None,
 ) -> RunDirectory:
-    """Trains an agent, all seeds as one batch, into a run directory.
+    """Trains an agent, all seeds (and variants) as one batch, into a run directory.
 
     Args:
       config: the whole run; see `mpq_jax.preset`.
@@ -44,6 +45,7 @@ def train(
       resume: continue from the latest checkpoint, bit for bit on CPU.
       label: what progress lines start with; the agent and its horizon if empty.
       console: where progress is shown.
+      reporter: shows progress instead, where this run is one among several.
 
     Returns:
       The run directory, with `metrics.csv` and checkpoints written.
@@ -59,7 +61,8 @@ def train(
     else:
         run.create(config)
     label = label or f'{config.agent} H={config.planner.horizon}'
-    with Reporter(label, config.episodes, console) as reporter, stop_on_signals() as stop:
+    reporter = reporter or Reporter(label, config.episodes, console)
+    with reporter, stop_on_signals() as stop:
         programs.on_compile = reporter.compiling
         _Training(config, programs, run, reporter, stop).run_to_end(resume)
     return run
@@ -255,6 +258,7 @@ class _Training:
             plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
         compiled = self.programs.compiled.values()
         self.run.record(
+            finished_episodes=self.episode,
             compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
             temporary_bytes={p.name: p.temporary_bytes for p in compiled},
             run_seconds=round(self.run_seconds, 3),

@@ -1,0 +1,156 @@
+"""The figures of a sweep: performance against a field, learning curves, cost, a heat map."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpq_jax.statistics import bootstrap_interval
+
+_HORIZON = 'planner.horizon'
+
+
+def draw_all(outcomes: Sequence, summaries: Sequence, swept: Mapping, measure: str, path: Path):
+    """Every figure that the swept fields allow, as PNGs in a directory.
+
+    Args:
+      outcomes: `results.Outcome` of each configuration.
+      summaries: their entries in summary.json.
+      swept: field -> its values.
+      measure: 'return' or 'success'.
+      path: the sweep directory.
+    """
+    learning_curves(outcomes, measure, path / 'learning_curves.png')
+    against_model_steps(outcomes, measure, path / 'model_steps.png')
+    several = {name: values for name, values in swept.items() if len(values) > 1}
+    field = main_field(several)
+    if field is not None:
+        final_performance(summaries, field, measure, path / 'final_performance.png')
+    if len(several) == 2:
+        heat_map(summaries, several, measure, path / 'heat_map.png')
+
+
+def main_field(several: Mapping[str, Sequence[Any]]) -> str | None:
+    """The field that performance is drawn against: the horizon, or the first that is a number."""
+    numeric = [n for n, v in several.items() if all(isinstance(x, int | float) for x in v)]
+    return _HORIZON if _HORIZON in numeric else next(iter(numeric), None)
+
+
+def learning_curves(outcomes: Sequence, measure: str, path: Path) -> None:
+    """Each configuration's mean over seeds with its interval, smoothed over a twentieth."""
+    figure, axes = _panel()
+    for color, outcome in zip(_colors(len(outcomes)), outcomes, strict=True):
+        table = outcome.tables[measure]
+        window = max(1, table.shape[1] // 20)
+        smooth = _moving_mean(table, window)
+        episodes = np.arange(window, table.shape[1] + 1)
+        _band(axes, episodes, smooth, outcome.label, color)
+    axes.set(xlabel='episode', ylabel=f'{measure} (moving mean)', title='Learning curves')
+    _save(figure, axes, path)
+
+
+def against_model_steps(outcomes: Sequence, measure: str, path: Path) -> None:
+    """The same against physics steps of the planner's models: which setting earns its compute."""
+    figure, axes = _panel()
+    for color, outcome in zip(_colors(len(outcomes)), outcomes, strict=True):
+        table = outcome.tables[measure]
+        window = max(1, table.shape[1] // 20)
+        steps = outcome.tables['model_steps'].mean(axis=0)[window - 1 :]
+        _band(axes, np.maximum(steps, 1), _moving_mean(table, window), outcome.label, color)
+    axes.set(xscale='log', xlabel='model steps of one seed', ylabel=f'{measure} (moving mean)')
+    axes.set_title('What a model step buys')
+    _save(figure, axes, path)
+
+
+def final_performance(summaries: Sequence, field: str, measure: str, path: Path) -> None:
+    """Interquartile means against one field, a line for each combination of the others."""
+    lines: dict[str, list] = {}
+    for s in summaries:
+        rest = {name: value for name, value in s['fields'].items() if name != field}
+        others = ', '.join(f'{name.split(".")[-1]}={value}' for name, value in rest.items())
+        lines.setdefault(others, []).append((s['fields'][field], s['final'], s['auc']))
+    figure = Figure(figsize=(10, 4.2), layout='constrained')
+    for axes, place, title in zip(
+        figure.subplots(1, 2), (1, 2), ('last quarter of episodes', 'all episodes'), strict=True
+    ):
+        for color, (label, points) in zip(_colors(len(lines)), lines.items(), strict=True):
+            points = sorted(points, key=lambda point: point[0])
+            x = [point[0] for point in points]
+            low, middle, high = (
+                np.array([_number(point[place][part]) for point in points])
+                for part in ('low', 'iqm', 'high')
+            )
+            axes.plot(x, middle, 'o-', color=color, lw=1.6, ms=4, label=label)
+            axes.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
+        values = {s['fields'][field] for s in summaries}
+        if min(values) > 0 and max(values) >= 8 * min(values):
+            axes.set_xscale('log', base=2)
+        axes.set_xticks(sorted(values), [f'{v:g}' for v in sorted(values)])
+        axes.minorticks_off()
+        axes.set(xlabel=field, ylabel=measure, title=title)
+        axes.grid(alpha=0.3)
+    if len(lines) > 1:
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def heat_map(summaries: Sequence, several: Mapping, measure: str, path: Path) -> None:
+    """Final performance over two fields."""
+    (row_name, rows), (column_name, columns) = several.items()
+    table = np.full((len(rows), len(columns)), np.nan)
+    for s in summaries:
+        place = rows.index(s['fields'][row_name]), columns.index(s['fields'][column_name])
+        table[place] = _number(s['final']['iqm'])
+    figure = Figure(figsize=(1.1 * len(columns) + 3, 0.7 * len(rows) + 2), layout='constrained')
+    axes = figure.subplots()
+    image = axes.imshow(table, aspect='auto', cmap='viridis')
+    middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
+    for (i, j), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            color = 'black' if value > middle else 'white'
+            axes.text(j, i, f'{value:.3g}', ha='center', va='center', color=color, fontsize=9)
+    axes.set_xticks(range(len(columns)), [str(v) for v in columns])
+    axes.set_yticks(range(len(rows)), [str(v) for v in rows])
+    axes.set(xlabel=column_name, ylabel=row_name, title=f'{measure}, last quarter of episodes')
+    figure.colorbar(image)
+    figure.savefig(path, dpi=110)
+
+
+def _panel() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, 4.6), layout='constrained')
+    return figure, figure.subplots()
+
+
+def _save(figure: Figure, axes: Axes, path: Path) -> None:
+    axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    if len(handles) <= 12:
+        axes.legend(fontsize=8)
+    else:
+        figure.legend(handles, labels, loc='outside right upper', fontsize=7)
+    figure.savefig(path, dpi=110)
+
+
+def _band(axes: Axes, x: np.ndarray, table: np.ndarray, label: str, color) -> None:
+    low, high = bootstrap_interval(table)
+    axes.plot(x, table.mean(axis=0), color=color, lw=1.6, label=label)
+    axes.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
+
+
+def _moving_mean(table: np.ndarray, window: int) -> np.ndarray:
+    """`[S, E]` -> `[S, E - window + 1]`."""
+    sums = np.cumsum(np.pad(table, ((0, 0), (1, 0))), axis=1)
+    return (sums[:, window:] - sums[:, :-window]) / window
+
+
+def _colors(count: int):
+    """In the order of the grid, from dark to light."""
+    return [colormaps['viridis'](x) for x in np.linspace(0.0, 0.9, max(count, 2))][:count]
+
+
+def _number(value: float | None) -> float:
+    return float('nan') if value is None else value

@@ -1,0 +1,154 @@
+"""Running a sweep: the plan is shown, unfinished cells run, the results are gathered."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mpq_jax.programs import Programs, make_programs
+from mpq_jax.progress import Reporter, make_bars, make_console
+from mpq_jax.run_directory import RunDirectory
+from mpq_jax.sweep.grid import Cell, Grid
+from mpq_jax.sweep.results import summarize
+from mpq_jax.sweep.sweep_directory import SweepDirectory
+from mpq_jax.training import Stopped, train
+from mpq_jax.validation import RunError
+
+
+class Display:
+    """Progress of a sweep: one line for all of it, one for each cell that runs."""
+
+    def __init__(
+        self, cells: Sequence[Cell], finished: int, costs: dict[str, float], console: Console
+    ):
+        self._console, self._costs = console, costs
+        self._bars = make_bars(console)
+        self._sweep = Reporter('sweep', len(cells), console, unit='cells', bars=self._bars)
+        self._sweep.start_at(finished)
+        self._done, self._begin, self._paid = finished, time.perf_counter(), 0.0
+
+    def __enter__(self) -> 'Display':
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def cell(self, cell: Cell) -> Reporter:
+        """A line for a cell that starts."""
+        return Reporter(cell.name, cell.config.episodes, self._console, bars=self._bars)
+
+    def say(self, message: str) -> None:
+        self._sweep.say(message)
+
+    def finished(self, cell: Cell) -> None:
+        """Counts a cell as done; what is left follows from the costs of the others."""
+        self._done += 1
+        self._paid += self._costs[cell.name]
+        seconds = time.perf_counter() - self._begin
+        left = seconds / self._paid * (sum(self._costs.values()) - self._paid)
+        self._sweep.advance(self._done, f'{cell.name} done', seconds, left)
+
+
+# Runs cells, reports each to the display as it finishes, and returns messages of those that failed.
+Launcher = Callable[[Sequence[Cell], SweepDirectory, Display], list[str]]
+
+
+def run_sweep(
+    grid: Grid,
+    run_dir: str | Path,
+    *,
+    launcher: Launcher | None = None,
+    console: Console | None = None,
+) -> SweepDirectory:
+    """Runs every point of a grid that a sweep directory does not hold yet, and gathers all results.
+
+    Args:
+      grid: the points; one that contains the directory's recorded grid continues it.
+      run_dir: the sweep directory.
+      launcher: runs the cells; in this process, one after the other, if None.
+      console: where the plan and the progress are shown.
+
+    Raises:
+      ConfigError, TaskError, RunError: before anything runs, what cannot be used; a RunError
+        after all other cells ran, if some failed.
+      Stopped: Ctrl-C or SIGTERM came; the same call continues the sweep.
+    """
+    console = console or make_console()
+    directory = SweepDirectory(run_dir)
+    cells = directory.plan(grid)
+    programs = {cell.name: make_programs(cell.config) for cell in cells}
+    unfinished = [cell for cell in cells if not directory.finished(cell)]
+    console.print(_plan_table(cells, programs, directory))
+    directory.record(grid, cells)
+    costs = {cell.name: _cost(programs[cell.name]) for cell in unfinished}
+    try:
+        with Display(cells, len(cells) - len(unfinished), costs, console) as display:
+            failures = (launcher or run_here)(unfinished, directory, display)
+    except Stopped as stop:
+        raise Stopped(
+            f'{str(stop).split(";")[0]}; the same command continues the sweep in {directory.path}'
+        ) from None
+    finally:
+        summarize(directory, console)
+    if failures:
+        raise RunError('cells failed (the others are complete):\n  ' + '\n  '.join(failures))
+    return directory
+
+
+def run_here(cells: Sequence[Cell], directory: SweepDirectory, display: Display) -> list[str]:
+    """Cells one after the other in this process, each on all local devices."""
+    failures = []
+    for cell in cells:
+        with display.cell(cell) as reporter:
+            try:
+                run_cell(cell, directory.run(cell.name), reporter)
+            except (RunError, ArithmeticError, OSError, RuntimeError, ValueError) as error:
+                failures.append(f'{cell.name}: {type(error).__name__}: {error}')
+                display.say(f'failed, going on without it: {failures[-1]}')
+                continue
+        display.finished(cell)
+    return failures
+
+
+def run_cell(cell: Cell, run: RunDirectory, reporter: Reporter) -> None:
+    """Starts a cell, or continues it from its last checkpoint."""
+    train(cell.config, run.path, resume=run.config_file.exists(), reporter=reporter)
+
+
+def _cost(programs: Programs) -> float:
+    """Of a cell, for the ETA: its model steps, and what a control step takes beside them."""
+    control_steps = programs.config.episodes * programs.real.task.episode_steps
+    return programs.model_steps_to_run + 100.0 * len(programs.members) * control_steps
+
+
+def _plan_table(
+    cells: Sequence[Cell], programs: dict[str, Programs], directory: SweepDirectory
+) -> Table:
+    """What is going to run: each cell is compiled once, its members run as one batch."""
+    table = Table(title=f'sweep in {directory.path}: a cell is one set of compiled programs')
+    for heading in ('cell', 'points', 'seeds', 'batch', 'model steps', 'compiles', 'state'):
+        table.add_column(heading, overflow='fold')
+    for cell in cells:
+        own = programs[cell.name]
+        devices = len(own.layout.devices)
+        table.add_row(
+            cell.name,
+            str(len(cell.points)),
+            str(cell.config.num_seeds),
+            f'{own.layout.size}' + (f' on {devices} devices' if devices > 1 else ''),
+            f'{own.model_steps_to_run:,}',
+            ', '.join(own.program_names),
+            _state(cell, directory),
+        )
+    return table
+
+
+def _state(cell: Cell, directory: SweepDirectory) -> str:
+    if directory.finished(cell):
+        return 'finished'
+    return 'continues' if directory.run(cell.name).config_file.exists() else 'new'
