@@ -72,9 +72,12 @@ class RayLauncher:
         environment = {'py_modules': [str(here)]} if self.address else {}
         try:
             ray.init(
-                address=self.address, runtime_env=environment, log_to_driver=False, logging_level="WARNING",
+                address=self.address,
+                runtime_env=environment,
+                log_to_driver=False,
+                logging_level='WARNING',
                 include_dashboard=False if self.address is None else None,
-            )  # fmt: skip
+            )
         except ConnectionError as error:
             raise RunError(f'--ray_address = {self.address!r}: {error}') from error
 
