@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mpq_jax.programs import Programs, make_programs
+from mpq_jax.assembly import make_programs
+from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter, make_bars, make_console
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell, Grid
@@ -78,6 +79,7 @@ def run_sweep(
         after all other cells ran, if some failed.
       Stopped: Ctrl-C or SIGTERM came; the same call continues the sweep.
     """
+    begin = time.perf_counter()
     console = console or make_console()
     directory = SweepDirectory(run_dir)
     cells = directory.plan(grid)
@@ -95,6 +97,7 @@ def run_sweep(
         ) from None
     finally:
         summarize(directory, console)
+    directory.record_session(unfinished, time.perf_counter() - begin)
     if failures:
         raise RunError('cells failed (the others are complete):\n  ' + '\n  '.join(failures))
     return directory

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import logging
 import sys
 import tarfile
 import tempfile
@@ -75,7 +76,7 @@ class RayLauncher:
                 address=self.address,
                 runtime_env=environment,
                 log_to_driver=False,
-                logging_level='WARNING',
+                logging_level=logging.WARNING,
                 include_dashboard=False if self.address is None else None,
             )
         except ConnectionError as error:

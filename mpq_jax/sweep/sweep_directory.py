@@ -75,6 +75,27 @@ class SweepDirectory:
         except OSError as error:
             raise RunError(f'run_dir = {str(self.path)!r} cannot be written: {error}') from error
 
+    def record_session(self, cells: list[Cell], wall_seconds: float) -> None:
+        """Notes in the manifest how long the cells that ran took, and what of it was compiled work.
+
+        In seconds of all cells together: with a cluster they exceed the wall time.
+        """
+        compiling = running = 0.0
+        for cell in cells:
+            file = self.run(cell.name).manifest_file
+            own = json.loads(file.read_text()) if file.exists() else {}
+            compiling += sum(own.get('compile_seconds', {}).values())
+            running += own.get('run_seconds', 0.0)
+        record = json.loads(self.manifest_file.read_text())
+        session = {
+            'cells': [cell.name for cell in cells],
+            'wall_seconds': round(wall_seconds, 2),
+            'compile_seconds': round(compiling, 2),
+            'run_seconds': round(running, 2),
+        }
+        record.setdefault('sessions', []).append(session)
+        write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
+
     def read(self) -> dict[str, Any]:
         """What `sweep.json` holds.
 
