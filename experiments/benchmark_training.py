@@ -21,12 +21,13 @@ import mpq_jax
 from experiments import command_line
 from experiments.measure import take_turns
 from mpq_jax import learner, mppi, replay_buffer
+from mpq_jax.assembly import make_programs
 from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import compile
 from mpq_jax.config import Config
 from mpq_jax.learner import Examples
 from mpq_jax.metrics import MetricsWriter
-from mpq_jax.programs import Programs, SeedState, make_programs
+from mpq_jax.programs import Programs, SeedState
 from mpq_jax.progress import make_console, per_second
 from mpq_jax.run_directory import manifest, write_atomically
 from mpq_jax.simulator import rollout

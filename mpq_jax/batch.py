@@ -97,7 +97,7 @@ class Layout:
         return Mesh(np.array(self.devices), (_AXIS,))
 
 
-def layout(config: Config) -> Layout:
-    """The batch of a config over all local devices, or as many as it has members."""
+def layout(config: Config, devices: int | None = None) -> Layout:
+    """The batch of a config over all local devices, or fewer: never more than it has members."""
     size = len(config.members)
-    return Layout(size, tuple(jax.local_devices()[:size]))
+    return Layout(size, tuple(jax.local_devices()[: min(size, devices or size)]))

@@ -160,6 +160,9 @@ class Config:
     task: str = 'pendulum'  # a registered name, or module:factory
     agent: str = 'mpq'
     planner_model: str = 'biased'
+    q_data: str = 'real'  # Q learns from the 'real' system, or 'dr': models redrawn every step
+    dr_bank_size: int = 256  # models that q_data='dr' redraws from
+    real_system: str = 'simulated'  # one program an episode; 'mujoco': native, step by step
     seed: int = 0
     num_seeds: int = 4
     episodes: int = 30
@@ -195,6 +198,13 @@ class Config:
         """Returns the config itself, or raises ConfigError naming field, value and range."""
         check_choice('agent', self.agent, ('mpq', 'mppi', 'softq'))
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
+        check_choice('q_data', self.q_data, ('real', 'dr'))
+        check_choice('real_system', self.real_system, ('simulated', 'mujoco'))
+        check_at_least('dr_bank_size', self.dr_bank_size, 1)
+        if self.q_data == 'dr' and not self.learns:
+            raise ConfigError('q_data', self.q_data, f"'real' when agent is {self.agent!r}")
+        if self.q_data == 'dr' and self.real_system != 'simulated':
+            raise ConfigError('real_system', self.real_system, "'simulated' when q_data is 'dr'")
         check_between('seed', self.seed, 0, 2**31 - 1)
         check_at_least('num_seeds', self.num_seeds, 1)
         check_at_least('episodes', self.episodes, 1)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mpq_jax import mppi
+from mpq_jax import keys, mppi
 from mpq_jax.agent import Agent, QParams
 from mpq_jax.config import PlannerConfig
 from mpq_jax.replay_buffer import Transition
@@ -82,6 +82,7 @@ def run_episode(
     q_params: QParams,
     models: Model,
     key: jax.Array,
+    plants: Model = (),
 ) -> Episode:
     """Runs one episode on the true model of `real`, as one scan of `episode_steps`.
 
@@ -92,12 +93,15 @@ def run_episode(
       q_params: the agent's.
       models: the planner's, leading axis D.
       key: the episode's; fixes the start and the planner's noise.
+      plants: models of the system itself, leading axis M, one of which is drawn for every
+        control step (domain randomisation); () for the true one throughout.
 
     Returns:
       The transitions, a prefix of which is valid: an episode ends at a termination, and before
       a step that leaves the finite numbers.
     """
     task, true_model = real.task, real.true_model()
+    bank = jax.tree.leaves(plants)
     start_key, plan_key = episode_keys(key)
     start = real.state(task.reset(start_key))
 
@@ -105,7 +109,11 @@ def run_episode(
         state, controls, alive = carry
         step_key = jax.random.fold_in(plan_key, t)
         action, controls, info = agent.act(planner, q_params, models, state, controls, step_key)
-        following, reading = real.step(true_model, state, action)
+        plant = true_model
+        if bank:
+            place = jax.random.randint(keys.stream(step_key, 'dr'), (), 0, bank[0].shape[0])
+            plant = jax.tree.map(lambda leaf: leaf[place], plants)
+        following, reading = real.step(plant, state, action)
         instant = describe(task, reading, state.variables, state, action)
         finite = mppi.all_finite((following, instant.cost, instant.observation))
         taken = alive & ~instant.terminated & finite

@@ -9,10 +9,11 @@ import numpy as np
 from rich.console import Console
 
 from mpq_jax import plots
+from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.config import Config
 from mpq_jax.episode import Summary
-from mpq_jax.programs import Programs, make_programs
+from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter
 from mpq_jax.run_directory import RunDirectory, write_atomically
 from mpq_jax.statistics import bootstrap_interval

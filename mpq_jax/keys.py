@@ -2,7 +2,7 @@
 
 import jax
 
-_STREAMS = ('network', 'models', 'train', 'validation', 'test', 'learn', 'bank')
+_STREAMS = ('network', 'models', 'train', 'validation', 'test', 'learn', 'bank', 'dr')
 
 
 def stream(key: jax.Array, purpose: str, *indices) -> jax.Array:

@@ -10,17 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpq_jax import keys, learner, memory, replay_buffer
-from mpq_jax.agent import Agent, QParams, make_agent
-from mpq_jax.batch import Layout, Numbers, layout, member_configs, stacked_numbers
+from mpq_jax.agent import Agent, QParams
+from mpq_jax.batch import Layout, Numbers, stacked_numbers
 from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import CompiledFunction, compile
 from mpq_jax.config import Config
 from mpq_jax.episode import Summary, example_transition, run_episode
 from mpq_jax.learner import LearnMetrics
-from mpq_jax.randomization import belief, episode_models, stacked_planner_models
-from mpq_jax.simulator import Model, Simulator, make_simulator
-from mpq_jax.tasks import load_task
-from mpq_jax.validation import ConfigError, check_choice
+from mpq_jax.randomization import (
+    dr_models,
+    episode_models,
+    planner_models,
+    stacked,
+)
+from mpq_jax.simulator import Model, Simulator
+from mpq_jax.validation import check_choice
 
 
 class SeedState(NamedTuple):
@@ -88,6 +92,13 @@ class Programs:
         """What members differ in, placed on the devices."""
         return self.layout.placed(stacked_numbers(self.members))
 
+    @functools.cached_property
+    def plants(self) -> Model:
+        """The systems `[B, M]` that Q's data come from; () for the real one."""
+        if self.config.q_data == 'real' or not self.real.task.parameters:
+            return ()
+        return self.layout.placed(stacked(dr_models, self.members, self.real, self._seed_keys))
+
     def initial_state(self) -> SeedState:
         """The state of every member before its first episode."""
         return self._call('init', self._init, *self.layout.placed(self._init_args()))
@@ -99,8 +110,8 @@ class Programs:
     def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
         """One training episode a member, into the buffer."""
         state, summary = self._call(
-            'collect', self._collect, self.numbers, state, jnp.int32(episode),
-            replicated=(2,), donate=(1,),
+            'collect', self._collect, self.numbers, state, self.plants, jnp.int32(episode),
+            replicated=(3,), donate=(1,),
         )  # fmt: skip
         return state, self.layout.trimmed(summary)
 
@@ -121,7 +132,8 @@ class Programs:
         """Episodes `[E]` a member without learning, as one batch.
 
         Args:
-          purpose: the stream of start states: 'train', 'validation' or 'test'.
+          purpose: the stream of start states: 'train', 'validation' or 'test'. Tests are on the
+            real system, the others on what Q's data come from.
           state: of every member.
           q_params: with the leading batch axis.
           episodes: their numbers; the same number always starts in the same state.
@@ -131,9 +143,10 @@ class Programs:
         """
         fn = functools.partial(self._play, purpose)
         which = np.asarray(episodes, np.int32)
+        plants = () if purpose == 'test' else self.plants
         summary, recorded = self._call(
             f'play {purpose} {len(which)}', fn, self.numbers, state.key, state.models, q_params,
-            which, replicated=(4,),
+            plants, which, replicated=(5,),
         )  # fmt: skip
         return self.layout.trimmed(summary), jax.tree.map(lambda x: x[0], recorded)
 
@@ -176,18 +189,18 @@ class Programs:
 
         return jax.vmap(one)(numbers, seed_keys, models)
 
-    def _collect(self, numbers: Numbers, state: SeedState, episode):
-        def one(item: tuple[Numbers, SeedState]):
-            numbers, state = item
+    def _collect(self, numbers: Numbers, state: SeedState, plants: Model, episode):
+        def one(item: tuple[Numbers, SeedState, Model]):
+            numbers, state, plants = item
             models = episode_models(numbers.planner, state.models, state.key, episode)
             result = run_episode(
                 numbers.planner, self.agent, self.real, state.learner.params, models,
-                keys.stream(state.key, 'train', episode),
+                keys.stream(state.key, 'train', episode), plants,
             )  # fmt: skip
             buffer = replay_buffer.add(state.buffer, result.transitions, result.valid)
             return state._replace(buffer=buffer), result.summary
 
-        return map_in_chunks(one, (numbers, state), self.members_at_once)
+        return map_in_chunks(one, (numbers, state, plants), self.members_at_once)
 
     def _learn(self, numbers: Numbers, state: SeedState, episode):
         def one(item: tuple[Numbers, SeedState]):
@@ -201,18 +214,18 @@ class Programs:
 
         return map_in_chunks(one, (numbers, state), self.members_at_once)
 
-    def _play(self, purpose: str, numbers: Numbers, seed_keys, models, q_params, episodes):
+    def _play(self, purpose: str, numbers: Numbers, seed_keys, models, q_params, plants, episodes):
         def one(item):
-            numbers, key, models, q_params, episode = item
+            numbers, key, models, q_params, plants, episode = item
             models = episode_models(numbers.planner, models, key, episode)
             return run_episode(
                 numbers.planner, self.agent, self.real, q_params, models,
-                keys.stream(key, purpose, episode),
+                keys.stream(key, purpose, episode), plants,
             )  # fmt: skip
 
         # Members and episodes share one batch axis: a second vmap costs seconds of tracing.
         members, count = seed_keys.shape[0], episodes.shape[0]
-        of_members = numbers, seed_keys, models, q_params
+        of_members = numbers, seed_keys, models, q_params, plants
         repeated = jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), of_members)
         items = *repeated, jnp.tile(episodes, members)
         result = map_in_chunks(one, items, self.members_at_once * count)
@@ -220,9 +233,13 @@ class Programs:
         return summary, jax.tree.map(lambda x: x[:1], result.transitions)
 
     def _init_args(self):
-        seed_keys = keys.seed_keys([member.seed for member in self.members])
-        models = stacked_planner_models(self.members, self.agent.simulator, seed_keys)
+        seed_keys, simulator = self._seed_keys, self.agent.simulator
+        models = stacked(planner_models, self.members, simulator, seed_keys)
         return stacked_numbers(self.members), seed_keys, models
+
+    @property
+    def _seed_keys(self) -> jax.Array:
+        return keys.seed_keys([member.seed for member in self.members])
 
     def _call(
         self, name: str, fn, *args, replicated: tuple[int, ...] = (), donate: tuple[int, ...] = ()
@@ -243,34 +260,3 @@ def _keep_best(state: SeedState, returns: jax.Array) -> SeedState:
         return state._replace(best_params=best, best_return=jnp.maximum(value, state.best_return))
 
     return jax.vmap(one)(state, returns)
-
-
-def make_programs(config: Config) -> Programs:
-    """Builds simulators, agent and programs from a validated config.
-
-    Raises:
-      ConfigError, TaskError: what cannot be built, named before anything compiles.
-    """
-    task = load_task(config.task)
-    if config.learner.buffer_capacity < task.episode_steps:
-        raise ConfigError(
-            'learner.buffer_capacity',
-            config.learner.buffer_capacity,
-            f'at least {task.episode_steps}, one episode of {task.name}',
-        )
-    members = member_configs(config)
-    for member in members:
-        for parameter in task.parameters:
-            belief(parameter, member.planner)
-    simulator = _simulator(task, config.planner_physics)
-    # One trace serves both where they are the same.
-    real = _simulator(task, config.real_physics)
-    over_devices = layout(config)
-    at_once = memory.members_at_once(config, simulator, over_devices.per_device)
-    chunked = memory.with_chunks(config, simulator, at_once)
-    members = member_configs(chunked)
-    return Programs(chunked, members, make_agent(chunked, simulator), real, over_devices, at_once)
-
-
-# Cells of a sweep that differ in sizes alone share their physics.
-_simulator = functools.lru_cache(maxsize=16)(make_simulator)

@@ -1,6 +1,6 @@
 """The planner's beliefs: draws of a task's parameters, as a stack of models."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -57,14 +57,21 @@ def planner_models(config: Config, simulator: Simulator, key: jax.Array) -> Mode
     return simulator.make_models(values)
 
 
-def stacked_planner_models(
-    configs: Sequence[Config], simulator: Simulator, seed_keys: jax.Array
+def dr_models(config: Config, simulator: Simulator, key: jax.Array) -> Model:
+    """The bank `[M]` that domain randomisation redraws the system itself from."""
+    key = keys.stream(key, 'dr')
+    values = draw_parameters(simulator.task, key, config.dr_bank_size, config.planner)
+    return simulator.make_models(values)
+
+
+def stacked(
+    make: Callable[[Config, Simulator, jax.Array], Model],
+    configs: Sequence[Config],
+    simulator: Simulator,
+    seed_keys: jax.Array,
 ) -> Model:
-    """The models of every member of a batch, each with its config and key: `[B, D]`."""
-    each = [
-        planner_models(config, simulator, key)
-        for config, key in zip(configs, seed_keys, strict=True)
-    ]
+    """The models of every member of a batch, each with its config and key: `[B, ...]`."""
+    each = [make(config, simulator, key) for config, key in zip(configs, seed_keys, strict=True)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
 
 

@@ -1,6 +1,8 @@
 """Episodes on real systems that JAX cannot trace: the same agent, one control step at a time."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -36,10 +38,11 @@ class StepwiseRunner:
         keys = jax.random.split(jax.random.key(0), self._seeds)
         starts = jax.eval_shape(jax.vmap(self._measure_start), keys)
         self._controls = jnp.zeros((self._seeds, planner.horizon, agent.simulator.action_size))
-        self._control_step = compile(
+        self.program = compile(
             control_step, planner, q_params, models, starts, self._controls, keys, jnp.int32(0)
         )
         self._assemble = jax.jit(jax.vmap(assemble))
+        self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
 
     def run(
         self,
@@ -49,31 +52,30 @@ class StepwiseRunner:
         systems: Sequence[RealSystem],
         keys: jax.Array,
     ) -> Episode:
-        """One episode on each of the S systems, with keys `[S]`; leading axis S throughout."""
-        pairs = [episode_keys(key) for key in keys]
-        plan_keys = jnp.stack([plan_key for _, plan_key in pairs])
-        now = [system.reset(key) for system, (key, _) in zip(systems, pairs, strict=True)]
+        """One episode on each of the S systems, with keys `[S]`; leading axis S throughout.
+
+        Systems step in parallel threads.
+        """
+        start_keys, plan_keys = jax.vmap(episode_keys)(keys)
+        now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
         alive = np.ones(self._seeds, bool)
         controls, history = self._controls, []
         for t in range(self._task.episode_steps):
-            instant, controls, info = self._control_step(
+            instant, controls, info = self.program(
                 planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(t)
             )
             actions = np.asarray(instant.action)
             alive = alive & ~np.asarray(instant.terminated)
-            after = [
-                system.step(action) if going else before
-                for system, action, going, before in zip(systems, actions, alive, now, strict=True)
-            ]
+            after = list(self._pool.map(_advance, systems, actions, alive, now))
             finite = np.array([_finite(m) for m in after]) & np.isfinite(np.asarray(instant.cost))
             taken, broken = alive & finite, alive & ~finite
             now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
             alive = taken
             history.append((instant, taken, broken, info))
         instants, valid, broken, info = jax.tree.map(
-            lambda *leaves: jnp.stack(leaves, axis=1), *history
+            lambda *leaves: np.stack(leaves, axis=1), *history
         )
-        last, _, _ = self._control_step(
+        last, _, _ = self.program(
             planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(0)
         )
         return self._assemble(instants, last, valid, broken, info)
@@ -84,8 +86,12 @@ class StepwiseRunner:
         return Measurement(state, simulator.read(simulator.true_model(), state))
 
 
+def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement:
+    return system.step(action) if going else before
+
+
 def _stack(measurements: Sequence[Measurement]) -> Measurement:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *measurements)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *measurements)
 
 
 def _finite(measurement: Measurement) -> bool:

@@ -9,13 +9,14 @@ import numpy as np
 from rich.console import Console
 
 from mpq_jax import plots
+from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.config import Config
 from mpq_jax.episode import Summary
 from mpq_jax.interrupts import StopRequest, stop_on_signals
 from mpq_jax.learner import LearnMetrics
 from mpq_jax.metrics import MetricsWriter
-from mpq_jax.programs import Programs, SeedState, make_programs
+from mpq_jax.programs import Programs, SeedState
 from mpq_jax.progress import Reporter, per_second
 from mpq_jax.replay_buffer import Transition
 from mpq_jax.run_directory import RunDirectory

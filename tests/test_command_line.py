@@ -14,9 +14,9 @@ import pytest
 
 import mpq_jax
 from mpq_jax import overrides
+from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpointer
 from mpq_jax.metrics import WALL_TIME_COLUMNS, read_rows
-from mpq_jax.programs import make_programs
 from mpq_jax.run_directory import RunDirectory
 from tests.conftest import tiny_config
 

@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCRIPT = """
 import sys
 import jax, numpy as np
-from mpq_jax.programs import make_programs
+from mpq_jax.assembly import make_programs
 from tests.conftest import tiny_config
 
 programs = make_programs(tiny_config(num_seeds=3, variants=({'planner.temperature': 0.1},)))

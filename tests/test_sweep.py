@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import mpq_jax
+from mpq_jax.assembly import make_programs
 from mpq_jax.metrics import read_rows
-from mpq_jax.programs import make_programs
 from mpq_jax.randomization import draw_parameters
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, parse_sweeps, product

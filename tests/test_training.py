@@ -14,11 +14,11 @@ import pytest
 import mpq_jax
 from mpq_jax import compilation, keys
 from mpq_jax.agent import Agent
+from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpointer
 from mpq_jax.config import PhysicsConfig, PlannerConfig
 from mpq_jax.episode import run_episode
 from mpq_jax.metrics import COLUMNS, WALL_TIME_COLUMNS, read_rows, read_table
-from mpq_jax.programs import make_programs
 from mpq_jax.real_system import SimulatedSystem
 from mpq_jax.simulator import make_simulator
 from mpq_jax.stepwise import StepwiseRunner

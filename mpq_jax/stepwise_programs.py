@@ -1,0 +1,92 @@
+"""A run's programs where JAX cannot trace the real system: one control step after the other."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpq_jax import keys, replay_buffer
+from mpq_jax.agent import QParams
+from mpq_jax.batch import Numbers
+from mpq_jax.episode import Episode, Summary
+from mpq_jax.native_system import NativeSystem, make_native_systems
+from mpq_jax.programs import Programs, SeedState
+from mpq_jax.randomization import episode_models
+from mpq_jax.real_system import RealSystem
+from mpq_jax.stepwise import StepwiseRunner
+
+
+class StepwisePrograms(Programs):
+    """The same programs, with the real system on native MuJoCo; one device."""
+
+    def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
+        result = self._episodes('train', state, state.learner.params, [episode])
+        state = self._call('store', _store, state, result.transitions, result.valid, donate=(0,))
+        return state, result.summary
+
+    def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
+        result = self._episodes(purpose, state, q_params, episodes)
+        summary = jax.tree.map(
+            lambda x: x.reshape(len(self.members), len(episodes)), result.summary
+        )
+        return summary, jax.tree.map(lambda x: x[0], result.transitions)
+
+    def _episodes(self, purpose: str, state: SeedState, q_params: QParams, episodes) -> Episode:
+        """Members and episodes on one axis `[B * E]`, each with a system of its own."""
+        which = np.asarray(episodes, np.int32)
+        of_members = self.numbers, state.key, state.models, q_params
+        items = jax.tree.map(lambda x: jnp.repeat(x, len(which), axis=0), of_members)
+        numbers, seed_keys, models, q_params = items
+        which = np.tile(which, len(self.members))
+        draw = functools.partial(_drawn, purpose)
+        models, episode_keys = self._call(
+            f'draw {purpose} {len(which)}', draw, numbers, seed_keys, models, which
+        )
+        runner = self._runner(len(which), numbers, q_params, models)
+        return runner.run(
+            numbers.planner, q_params, models, self._systems(len(which)), episode_keys
+        )
+
+    def _runner(self, size: int, numbers: Numbers, q_params: QParams, models) -> StepwiseRunner:
+        """Compiled once for each number of systems."""
+        name = f'act {size}'
+        if name not in self._runners:
+            self.on_compile(name)
+            runner = StepwiseRunner(numbers.planner, self.agent, q_params, models)
+            self._runners[name] = runner
+            self.compiled[name] = runner.program
+        return self._runners[name]
+
+    @functools.cached_property
+    def _runners(self) -> dict[str, StepwiseRunner]:
+        return {}
+
+    def _systems(self, count: int) -> Sequence[RealSystem]:
+        missing = count - len(self._copies)
+        if missing > 0:
+            task, physics = self.real.task, self.config.real_physics
+            self._copies.extend(make_native_systems(task, physics, missing))
+        return self._copies[:count]
+
+    @functools.cached_property
+    def _copies(self) -> list[NativeSystem]:
+        return []
+
+
+def _drawn(purpose: str, numbers: Numbers, seed_keys, models, episodes):
+    """The models and the key of each episode."""
+
+    def one(numbers, key, models, episode):
+        drawn = episode_models(numbers.planner, models, key, episode)
+        return drawn, keys.stream(key, purpose, episode)
+
+    return jax.vmap(one)(numbers, seed_keys, models, episodes)
+
+
+def _store(state: SeedState, transitions, valid) -> SeedState:
+    def one(state, transitions, valid):
+        return state._replace(buffer=replay_buffer.add(state.buffer, transitions, valid))
+
+    return jax.vmap(one)(state, transitions, valid)

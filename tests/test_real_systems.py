@@ -1,0 +1,125 @@
+"""Where Q's data come from: native MuJoCo step by step, and randomised models."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mpq_jax
+from mpq_jax.agent import Agent
+from mpq_jax.assembly import make_programs
+from mpq_jax.config import PhysicsConfig, PlannerConfig
+from mpq_jax.episode import run_episode
+from mpq_jax.metrics import read_table
+from mpq_jax.native_system import make_native_systems
+from mpq_jax.randomization import dr_models
+from mpq_jax.simulator import make_simulator
+from mpq_jax.tasks import RandomizedParameter
+from mpq_jax.validation import ConfigError
+from tests.conftest import lq_task, tiny_config
+
+# A cart whose named sensors must belong to the state they come with.
+CART = """
+<mujoco>
+  <option timestep="0.01" integrator="RK4"/>
+  <worldbody>
+    <body name="cart"><joint name="x" type="slide" axis="1 0 0"/><geom size="0.1" mass="2"/></body>
+  </worldbody>
+  <actuator><motor joint="x" ctrllimited="true" ctrlrange="-3 3"/></actuator>
+  <sensor><jointpos name="where" joint="x"/><jointvel name="speed" joint="x"/></sensor>
+</mujoco>
+"""
+
+
+def test_an_episode_and_a_round_on_either_real_system():
+    """To rounding: the same starts, actions, costs and fitted Q."""
+    results = {}
+    for real_system in ('simulated', 'mujoco'):
+        programs = make_programs(tiny_config(real_system=real_system).validate())
+        state, summary = programs.collect(programs.initial_state(), 0)
+        buffer = jax.tree.map(np.array, state.buffer)
+        state, metrics = programs.learn(state, 0)
+        results[real_system] = {
+            'return': np.asarray(summary.episode_return),
+            'first actions': np.asarray(buffer.storage.action[:, :5]),
+            'first states': np.asarray(buffer.storage.next_state.qpos[:, :5]),
+            'stored': np.asarray(buffer.size),
+            'loss': np.asarray(metrics.q_loss),
+        }
+    for name, expected in results['simulated'].items():
+        np.testing.assert_allclose(
+            results['mujoco'][name], expected, rtol=2e-3, atol=1e-3 * np.abs(expected).max()
+        )
+
+
+def test_a_run_on_native_mujoco_trains_and_evaluates(tmp_path):
+    run = mpq_jax.train(tiny_config(real_system='mujoco', episodes=2), tmp_path / 'run')
+    assert np.isfinite(read_table(run.metrics_file, 'return')).all()
+    assert (read_table(run.metrics_file, 'env_steps')[:, -1] == 400).all()
+    result = mpq_jax.evaluate(run.path, 2)
+    assert len(result['return']['per_seed']['0']['episodes']) == 2
+
+
+def test_a_native_systems_sensors_belong_to_its_state():
+    task = lq_task(mjcf=CART, control_timestep=0.04, equations=None)
+    (system,) = make_native_systems(task, PhysicsConfig(), 1)
+    measurement = system.reset(jax.random.key(3))
+    for _ in range(5):
+        before = measurement.state.qpos.copy(), measurement.state.qvel.copy()
+        measurement = system.step(np.array([0.5]))
+        state, sensors = measurement.state, measurement.reading.sensors
+        np.testing.assert_allclose(sensors['where'], state.qpos)
+        np.testing.assert_allclose(sensors['speed'], state.qvel)
+        # Constant force 1.5 N on 2 kg, exactly.
+        np.testing.assert_allclose(state.qvel, before[1] + 0.04 * 0.75, rtol=1e-5)
+        moved = before[0] + 0.04 * before[1] + 0.5 * 0.75 * 0.04**2
+        np.testing.assert_allclose(state.qpos, moved, rtol=1e-5, atol=1e-7)
+
+
+def drifting(**changes):
+    """A plant that moves by its parameter, whatever the action."""
+    parameters = (RandomizedParameter('drift', 1.0, 2.0, 4.0),)
+    equations = lambda p, qpos, qvel, action: (qpos + p['drift'], qvel)  # noqa: E731
+    return lq_task(parameters=parameters, equations=equations, **changes)
+
+
+def test_domain_randomisation_draws_a_model_every_step_from_the_biased_belief():
+    simulator = make_simulator(drifting(episode_steps=200))
+    config = tiny_config(q_data='dr', dr_bank_size=16)
+    bank = dr_models(config, simulator, jax.random.key(5))
+    planner = PlannerConfig(horizon=1, num_samples=2, num_model_draws=1)
+    agent = Agent(simulator, None)
+    models = {'drift': jnp.ones(1)}
+
+    def drifts(plants):
+        episode = run_episode(planner, agent, simulator, (), models, jax.random.key(0), plants)
+        return np.asarray(episode.transitions.next_state.qpos - episode.transitions.state.qpos)
+
+    np.testing.assert_allclose(drifts(()), 1.0, atol=1e-4)
+    drawn = drifts(bank)[:, 0]
+    nearest = np.abs(drawn[:, None] - np.asarray(bank['drift'])).min(axis=1)
+    assert nearest.max() < 1e-4 and drawn.min() > 2.0 and drawn.max() < 4.0
+    assert len(np.unique(drawn.round(3))) > 10  # of 16
+
+
+def test_randomised_data_for_learning_the_true_system_for_tests():
+    mpq_jax.register_task('drifting', drifting)
+    fields = {'task': 'drifting', 'q_data': 'dr', 'learner.buffer_capacity': 50}
+    programs = make_programs(tiny_config(**fields).validate())
+    state, _ = programs.collect(programs.initial_state(), 0)
+    stored = state.buffer.storage
+    moved = np.asarray(stored.next_state.qpos - stored.state.qpos)[:, :10, 0]
+    assert (moved > 1.9).all() and moved.std() > 0.1
+    _, recorded = programs.play('test', state, programs.parameters(state, 'last'), [0])
+    np.testing.assert_allclose(recorded.next_state.qpos - recorded.state.qpos, 1.0, atol=1e-5)
+    _, recorded = programs.play('validation', state, programs.parameters(state, 'last'), [0])
+    assert np.all(recorded.next_state.qpos - recorded.state.qpos > 1.9)
+
+
+def test_settings_of_the_data_that_do_not_go_together():
+    with pytest.raises(ConfigError, match="q_data = 'dr'"):
+        tiny_config(agent='mppi', q_data='dr').validate()
+    with pytest.raises(ConfigError, match="real_system = 'mujoco'"):
+        tiny_config(q_data='dr', real_system='mujoco').validate()
+    with pytest.raises(ConfigError, match='one of simulated, mujoco'):
+        tiny_config(real_system='bullet').validate()
