@@ -19,7 +19,7 @@ def main() -> None:
     result = mpq_jax.evaluate(
         FLAGS.run_dir, FLAGS.episodes, parameters=FLAGS.parameters, console=console
     )
-    for name in ('return', 'success'):
+    for name in ('return', 'success', 'success_at_end', 'success_share'):
         figure = result[name]
         if figure is not None:
             low, high = figure['low'], figure['high']

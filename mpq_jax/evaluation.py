@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mpq_jax import plots
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
-from mpq_jax.episode import Summary
+from mpq_jax.episode import SUCCESSES, Summary
 from mpq_jax.programs import Programs, make_programs
 from mpq_jax.progress import Reporter
 from mpq_jax.run_directory import RunDirectory, write_atomically
@@ -95,7 +95,11 @@ def _describe(
 ) -> dict[str, Any]:
     config = programs.config
     returns = np.asarray(summary.episode_return)
-    successes = np.asarray(summary.success, float) if programs.real.task.success else None
+    judged = programs.real.task.success is not None
+
+    def figure_of(name: str) -> dict[str, Any]:
+        return _figure(config.seeds, np.asarray(getattr(summary, name), float))
+
     return {
         'task': config.task,
         'agent': config.agent,
@@ -105,7 +109,7 @@ def _describe(
         'trained_episodes': saved.episode,
         'test_episodes_per_seed': returns.shape[1],
         'return': _figure(config.seeds, returns),
-        'success': None if successes is None else _figure(config.seeds, successes),
+        **{name: figure_of(name) if judged else None for name in SUCCESSES},
         'nonfinite_steps': int(summary.nonfinite_steps.sum()),
         'interval': '95 % percentile bootstrap of the mean over seeds; null with one seed',
     }
