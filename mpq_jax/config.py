@@ -120,12 +120,14 @@ class PhysicsConfig:
     impl: str = 'jax'  # MJX implementation
     timestep: float = 0.0  # seconds a physics step
     solver_iterations: int = 0
+    line_search_iterations: int = 0  # of each solver iteration
 
     def validate(self, where: str) -> None:
         check_choice(f'{where}.backend', self.backend, ('auto', 'mjx', 'mujoco', 'equations'))
         check_choice(f'{where}.impl', self.impl, ('jax',))
         check_between(f'{where}.timestep', self.timestep, 0.0, None)
-        check_at_least(f'{where}.solver_iterations', self.solver_iterations, 0)
+        for name in ('solver_iterations', 'line_search_iterations'):
+            check_at_least(f'{where}.{name}', getattr(self, name), 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,11 @@ import mujoco
 import numpy as np
 import pytest
 
+import mpq_jax
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.randomization import draw_parameters
 from mpq_jax.simulator import make_simulator
+from mpq_jax.simulator.mujoco_model import load_model
 from mpq_jax.tasks import Start, load_task
 from mpq_jax.tasks.ball_in_cup import touches
 from mpq_jax.tasks.task import Reading
@@ -79,6 +81,13 @@ def test_mjx_real_system_moves_like_dm_control(simulator, step, recorded):
         state, _ = step(models, state, controls[:, t])
         ours.append(np.asarray(state.qpos))
     np.testing.assert_allclose(np.stack(ours, axis=1), states[:, 1:, :4], atol=1e-3)
+
+
+def test_the_planner_steps_more_coarsely_than_the_real_system(task):
+    config = mpq_jax.preset('ball_in_cup')
+    planner, real = (load_model(task, p).opt for p in (config.planner_physics, config.real_physics))
+    assert (planner.timestep, planner.iterations, planner.ls_iterations) == (0.01, 2, 4)
+    assert (real.timestep, real.iterations, real.ls_iterations) == (0.002, 100, 50)
 
 
 def test_start_states_never_touch(task, model, recorded):
