@@ -25,7 +25,7 @@ def main() -> None:
     for figures in result.get('variants', [result]):
         if 'fields' in figures:
             console.print(figures['fields'])
-        for name in ('return', 'success'):
+        for name in ('return', 'success', 'success_at_end', 'success_share'):
             if figures[name] is not None:
                 _show(console, name, figures[name])
     console.print(f'{FLAGS.run_dir}: evaluation.json, episode.png', markup=False)

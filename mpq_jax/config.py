@@ -33,9 +33,7 @@ class PlannerConfig:
     noise_variance: float = 4.0  # Sigma, a variance, in units of the normalised action
     step_size: float = 0.5  # alpha
     discount: float = 0.9  # gamma
-    model_bias: float = (
-        1.0  # where the planner's belief is centred: 0 on the truth, 1 on the task's
-    )
+    model_bias: float = 1.0  # centre of the planner's belief: 0 the truth, 1 the task's
     model_spread: float = 1.0  # its width, in the task's; 0: all draws equal
 
     def validate(self, agent: str = 'mpq') -> None:
@@ -126,12 +124,14 @@ class PhysicsConfig:
     impl: str = 'jax'  # MJX implementation
     timestep: float = 0.0  # seconds a physics step
     solver_iterations: int = 0
+    line_search_iterations: int = 0  # of each solver iteration
 
     def validate(self, where: str) -> None:
         check_choice(f'{where}.backend', self.backend, ('auto', 'mjx', 'mujoco', 'equations'))
         check_choice(f'{where}.impl', self.impl, ('jax',))
         check_between(f'{where}.timestep', self.timestep, 0.0, None)
-        check_at_least(f'{where}.solver_iterations', self.solver_iterations, 0)
+        for name in ('solver_iterations', 'line_search_iterations'):
+            check_at_least(f'{where}.{name}', getattr(self, name), 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,10 +29,15 @@ class Summary(NamedTuple):
 
     episode_return: jax.Array  # minus the sum of costs, undiscounted
     success: jax.Array  # at some instant
+    success_at_end: jax.Array  # at the last one reached
+    success_share: jax.Array  # of the instants after the start
     env_steps: jax.Array  # real control steps taken
     nonfinite_steps: jax.Array  # real steps that ended the episode by leaving the finite numbers
     nonfinite_fraction: jax.Array  # of sampled plans
     effective_sample_size: jax.Array
+
+
+SUCCESSES = ('success', 'success_at_end', 'success_share')  # of a Summary
 
 
 class Episode(NamedTuple):
@@ -143,11 +148,14 @@ def assemble(
         next_observation=following.observation,
         terminated=following.terminated,
     )
-    successes = (valid & instants.success) | (valid & following.success)
+    steps = jnp.sum(valid, dtype=jnp.int32)
+    final = jnp.maximum(steps - 1, 0)
     summary = Summary(
         episode_return=-jnp.sum(jnp.where(valid, instants.cost, 0.0)),
-        success=jnp.any(successes),
-        env_steps=jnp.sum(valid, dtype=jnp.int32),
+        success=jnp.any(valid & (instants.success | following.success)),
+        success_at_end=valid[final] & following.success[final],
+        success_share=_mean(following.success, valid),
+        env_steps=steps,
         nonfinite_steps=jnp.sum(broken, dtype=jnp.int32),
         nonfinite_fraction=_mean(info.nonfinite_fraction, valid),
         effective_sample_size=_mean(info.effective_sample_size, valid),

@@ -12,7 +12,7 @@ from mpq_jax import plots
 from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.config import Config
-from mpq_jax.episode import Summary
+from mpq_jax.episode import SUCCESSES, Summary
 from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter
 from mpq_jax.run_directory import RunDirectory, write_atomically
@@ -126,10 +126,14 @@ def _by_variant(config: Config, summary: Summary) -> Summary:
 def _figures(programs: Programs, summary: Summary) -> dict[str, Any]:
     """Of one variant: `[S, E]`."""
     seeds = programs.config.seeds
-    successes = np.asarray(summary.success, float) if programs.real.task.success else None
+    judged = programs.real.task.success is not None
+
+    def figure_of(name: str) -> dict[str, Any]:
+        return _figure(seeds, np.asarray(getattr(summary, name), float))
+
     return {
-        'return': _figure(seeds, np.asarray(summary.episode_return)),
-        'success': None if successes is None else _figure(seeds, successes),
+        'return': figure_of('episode_return'),
+        **{name: figure_of(name) if judged else None for name in SUCCESSES},
         'nonfinite_steps': int(summary.nonfinite_steps.sum()),
     }
 

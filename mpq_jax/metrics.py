@@ -17,7 +17,9 @@ COLUMNS = (
     'seed',
     'episode',
     'return',
-    'success',  # empty where the task has none
+    'success',  # at some instant; these three are empty where the task has none
+    'success_at_end',
+    'success_share',
     'q_loss',  # empty where nothing was learned
     'env_steps',
     'validation_env_steps',
@@ -89,7 +91,7 @@ def read_rows(metrics_file: Path) -> list[dict[str, str]]:
         raise RunError(f'{metrics_file} cannot be read: {error}') from error
     if rows and not set(rows[0]) <= set(COLUMNS):
         raise RunError(f'{metrics_file} has other columns than {", ".join(COLUMNS)}')
-    blank = dict.fromkeys(COLUMNS, '')
+    blank = dict.fromkeys(COLUMNS, '')  # runs made before a column was added
     return [blank | row for row in rows if None not in row.values()]
 
 

@@ -12,7 +12,7 @@ from mpq_jax import plots
 from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.config import Config
-from mpq_jax.episode import Summary
+from mpq_jax.episode import SUCCESSES, Summary
 from mpq_jax.interrupts import StopRequest, stop_on_signals
 from mpq_jax.learner import LearnMetrics
 from mpq_jax.metrics import MetricsWriter
@@ -222,7 +222,7 @@ class _Training:
                 'seed': seed,
                 'episode': episode,
                 'return': summary.episode_return[i],
-                'success': summary.success[i] if self.task.success else None,
+                **{name: getattr(summary, name)[i] for name in SUCCESSES if self.task.success},
                 'q_loss': None if metrics is None else metrics.q_loss[i],
                 **{name: int(count[i]) for name, count in self.counters.items()},
                 'nonfinite_fraction': summary.nonfinite_fraction[i],

@@ -13,7 +13,7 @@ from mpq_jax.validation import ConfigError, TaskError
 
 
 def load_model(task: Task, physics: PhysicsConfig) -> mujoco.MjModel:
-    """The MjModel with the true parameters, and the config's timestep and solver iterations.
+    """The MjModel with the true parameters, and the timestep and iterations of the config.
 
     Raises:
       TaskError: no MJCF, or one that MuJoCo refuses, or an actuator without a control range.
@@ -32,6 +32,8 @@ def load_model(task: Task, physics: PhysicsConfig) -> mujoco.MjModel:
         model.opt.timestep = physics.timestep
     if physics.solver_iterations:
         model.opt.iterations = physics.solver_iterations
+    if physics.line_search_iterations:
+        model.opt.ls_iterations = physics.line_search_iterations
     unlimited = [
         model.actuator(i).name for i in range(model.nu) if not model.actuator_ctrllimited[i]
     ]

@@ -4,13 +4,16 @@ import functools
 import importlib
 from collections.abc import Callable
 
-from mpq_jax.tasks import pendulum
+from mpq_jax.tasks import ball_in_cup, pendulum
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 from mpq_jax.validation import TaskError, nearest
 
 __all__ = ['TASKS', 'RandomizedParameter', 'Reading', 'Start', 'Task', 'load_task', 'register_task']
 
-TASKS: dict[str, Callable[[], Task]] = {'pendulum': pendulum.make_task}
+TASKS: dict[str, Callable[[], Task]] = {
+    'pendulum': pendulum.make_task,
+    'ball_in_cup': ball_in_cup.make_task,
+}
 
 
 _made = functools.cache(lambda factory: factory())
