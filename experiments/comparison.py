@@ -19,7 +19,8 @@ from mpq_jax.validation import RunError
 
 def label(config: Config) -> str:
     model = '' if config.planner_model == 'biased' else ', true model'
-    return f'{config.agent.upper()} H={config.planner.horizon}{model}'
+    data = '' if config.q_data == 'real' else ', DR data'
+    return f'{config.agent.upper()} H={config.planner.horizon}{model}{data}'
 
 
 def run_baselines(config: Config, run: RunDirectory, console: Console) -> None:
@@ -41,25 +42,32 @@ def finish(config: Config, run: RunDirectory, console: Console) -> None:
         *(RunDirectory(path) for path in sorted(run.baselines.glob('mppi_h*'), key=_by_horizon)),
     ]
     tables: dict[str, np.ndarray] = {}
+    measure = 'return' if load_task(config.task).success is None else 'success'
+    digits = 0 if measure == 'return' else 2
     late = config.episodes // 3
-    table = Table(title=f'{config.task}: mean return [95 % interval over {config.num_seeds} seeds]')
+    table = Table(
+        title=f'{config.task}: mean {measure} [95 % interval over {config.num_seeds} seeds]'
+    )
     for heading in ('agent', 'all episodes', f'last {config.episodes - 2 * late}', 'model steps'):
         table.add_column(heading, justify='left' if heading == 'agent' else 'right')
     for each in runs:
         try:
-            name, returns = label(each.read_config()), read_table(each.metrics_file, 'return')
+            name, returns = label(each.read_config()), read_table(each.metrics_file, measure)
             steps = np.nansum(read_table(each.metrics_file, 'model_steps')[:, -1])
         except RunError:
             continue
         tables[name] = returns
         table.add_row(
             name,
-            describe_mean(returns.mean(axis=1)),
-            describe_mean(returns[:, 2 * late :].mean(axis=1)),
+            describe_mean(returns.mean(axis=1), digits),
+            describe_mean(returns[:, 2 * late :].mean(axis=1), digits),
             f'{steps:,.0f}',
         )
     console.print(table)
-    _draw(config, run, tables)
+    published_curves = published.training_curves(load_task(config.task).name)
+    title = f'{label(config)} on {config.task}, {config.planner_model} planner model'
+    path = run.path / 'learning_curve.png'
+    plots.learning_curve(tables, path, title, labelled(published_curves), measure)
     shown = sorted(p.name + ('/' if p.is_dir() else '') for p in run.path.iterdir())
     console.print(f'{run.path}: {", ".join(shown)}', markup=False)
 
@@ -68,13 +76,10 @@ def _by_horizon(path: Path) -> int:
     return int(path.name.rpartition('_h')[2])
 
 
-def _draw(config: Config, run: RunDirectory, tables: dict[str, np.ndarray]) -> None:
-    task = load_task(config.task)
-    curves = published.training_curves(task.name) if task.success is None else {}
-    shown = {}
-    for name in tables:
-        for (agent, horizon, model), curve in curves.items():
-            if name == f'{agent.upper()} H={horizon}' + (', true model' if model == 'true' else ''):
-                shown[f'paper: {name} (one run)'] = curve
-    title = f'{label(config)} on {config.task}, {config.planner_model} planner model'
-    plots.learning_curve(tables, run.path / 'learning_curve.png', title, shown)
+def labelled(curves: dict[tuple[str, int, str], np.ndarray]) -> dict[str, np.ndarray]:
+    """The paper's curves under the labels that ours have."""
+    named = {}
+    for (agent, horizon, model), curve in curves.items():
+        true = ', true model' if model == 'true' else ''
+        named[f'{agent.upper()} H={horizon}{true}'] = curve
+    return named

@@ -16,37 +16,56 @@ _COLORS = ('#c0392b', '#2471a3', '#7d8a94', '#1e8449', '#8e44ad', '#d68910')
 
 
 def learning_curve(
-    curves: Mapping[str, np.ndarray], path: Path, title: str, published: Mapping[str, np.ndarray]
+    curves: Mapping[str, np.ndarray],
+    path: Path,
+    title: str,
+    published: Mapping[str, np.ndarray],
+    measure: str = 'return',
 ) -> None:
-    """Returns against episodes: one a panel, and as cumulative means beside published ones.
+    """Returns or successes against episodes: windowed, and accumulated beside published curves.
 
     Args:
-      curves: label -> returns `[S, E]`; the first is the run itself.
+      curves: label -> returns or successes `[S, E]`; the first is the run itself.
       path: the PNG to write.
       title: above the figure.
-      published: label -> cumulative mean return by episode, from its first; may be empty.
+      published: label of a curve -> the paper's, by episode from its first; may be empty.
+      measure: 'return' (accumulated: its mean since the first episode, as published) or
+        'success' (accumulated: their number).
     """
     figure = Figure(figsize=(11, 4.8), layout='constrained')
     left, right = figure.subplots(1, 2)
     episodes = max(table.shape[1] for table in curves.values())
+    window = 1 if measure == 'return' else max(1, episodes // 20)
     for color, (label, table) in zip(_COLORS, curves.items(), strict=False):
         counts = np.arange(1, table.shape[1] + 1)
-        _band(left, table, label, color)
-        _band(right, np.cumsum(table, axis=1) / counts, label, color)
-    for color, (label, curve) in zip(_COLORS, published.items(), strict=False):
-        shown = curve[:episodes]
-        right.plot(np.arange(1, len(shown) + 1), shown, '--', color=color, lw=1, label=label)
-    seeds = len(next(iter(curves.values())))
-    left.set(title='return of each episode', ylabel='return')
-    right.set(title='mean return since the first episode')
+        accumulated = np.cumsum(table, axis=1) / (counts if measure == 'return' else 1)
+        _band(left, moving_mean(table, window), label, color, window)
+        _band(right, accumulated, label, color)
+        if label in published:
+            shown = published[label][:episodes]
+            x, name = np.arange(1, len(shown) + 1), f'paper: {label} (one run)'
+            right.plot(x, shown, '--', color=color, lw=1, label=name)
+    if measure == 'return':
+        left.set(title='return of each episode', ylabel='return')
+        right.set(title='mean return since the first episode')
+    else:
+        left.set(title=f'success rate, moving mean of {window} episodes', ylim=(-0.02, 1.02))
+        right.set(title='successes since the first episode')
     for axes in (left, right):
         axes.set_xlabel('episode')
         axes.grid(alpha=0.3)
     figure.legend(
         *right.get_legend_handles_labels(), fontsize=8, loc='outside lower center', ncols=3
     )
+    seeds = len(next(iter(curves.values())))
     figure.suptitle(f'{title}: mean of {seeds} seeds, band: 95 % bootstrap interval')
     figure.savefig(path, dpi=110)
+
+
+def moving_mean(table: np.ndarray, window: int) -> np.ndarray:
+    """`[S, E]` -> `[S, E - window + 1]`."""
+    sums = np.cumsum(np.pad(table, ((0, 0), (1, 0))), axis=1)
+    return (sums[:, window:] - sums[:, :-window]) / window
 
 
 def episode_figure(task: Task, transitions: Transition, path: Path) -> None:
@@ -68,9 +87,9 @@ def episode_figure(task: Task, transitions: Transition, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _band(axes: Axes, table: np.ndarray, label: str, color: str) -> None:
-    """Mean over seeds, and its interval where there are seeds enough."""
-    episodes = np.arange(1, table.shape[1] + 1)
+def _band(axes: Axes, table: np.ndarray, label: str, color: str, first: int = 1) -> None:
+    """Mean over seeds, and its interval where there are seeds enough, from episode `first`."""
+    episodes = first + np.arange(table.shape[1])
     low, high = bootstrap_interval(table)
     axes.plot(episodes, table.mean(axis=0), color=color, lw=1.6, label=label)
     axes.fill_between(episodes, low, high, color=color, alpha=0.18, lw=0)

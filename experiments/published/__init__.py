@@ -14,6 +14,21 @@ def training_curves(task: str) -> dict[tuple[str, int, str], np.ndarray]:
     return _curves('figure1_training_curves.csv.gz', task)
 
 
+def ablation_curves(task: str) -> dict[tuple[str, int, str], np.ndarray]:
+    """The same for the horizon ablation: cumulative successes."""
+    return _curves('horizon_ablation_curves.csv.gz', task)
+
+
+def test_success(task: str) -> dict[tuple[str, int, str], float]:
+    """(agent, horizon, Q's data) -> share of 100 test episodes (Table 2); {} for other tasks."""
+    with open(_HERE / 'table2_test_success.csv', newline='') as file:
+        return {
+            (row['agent'], int(row['horizon']), row['q_data']): float(row['success_rate'])
+            for row in csv.DictReader(file)
+            if row['task'] == task
+        }
+
+
 def _curves(name: str, task: str) -> dict[tuple[str, int, str], np.ndarray]:
     curves: dict[tuple[str, int, str], list[float]] = {}
     with gzip.open(_HERE / name, 'rt', newline='') as file:

@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mpq_jax.plots import moving_mean
 from mpq_jax.statistics import bootstrap_interval
 
 _HORIZON = 'planner.horizon'
@@ -46,7 +47,7 @@ def learning_curves(outcomes: Sequence, measure: str, path: Path) -> None:
     for color, outcome in zip(_colors(len(outcomes)), outcomes, strict=True):
         table = outcome.tables[measure]
         window = max(1, table.shape[1] // 20)
-        smooth = _moving_mean(table, window)
+        smooth = moving_mean(table, window)
         episodes = np.arange(window, table.shape[1] + 1)
         _band(axes, episodes, smooth, outcome.label, color)
     axes.set(xlabel='episode', ylabel=f'{measure} (moving mean)', title='Learning curves')
@@ -60,7 +61,7 @@ def against_model_steps(outcomes: Sequence, measure: str, path: Path) -> None:
         table = outcome.tables[measure]
         window = max(1, table.shape[1] // 20)
         steps = outcome.tables['model_steps'].mean(axis=0)[window - 1 :]
-        _band(axes, np.maximum(steps, 1), _moving_mean(table, window), outcome.label, color)
+        _band(axes, np.maximum(steps, 1), moving_mean(table, window), outcome.label, color)
     axes.set(xscale='log', xlabel='model steps of one seed', ylabel=f'{measure} (moving mean)')
     axes.set_title('What a model step buys')
     _save(figure, axes, path)
@@ -139,12 +140,6 @@ def _band(axes: Axes, x: np.ndarray, table: np.ndarray, label: str, color) -> No
     low, high = bootstrap_interval(table)
     axes.plot(x, table.mean(axis=0), color=color, lw=1.6, label=label)
     axes.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
-
-
-def _moving_mean(table: np.ndarray, window: int) -> np.ndarray:
-    """`[S, E]` -> `[S, E - window + 1]`."""
-    sums = np.cumsum(np.pad(table, ((0, 0), (1, 0))), axis=1)
-    return (sums[:, window:] - sums[:, :-window]) / window
 
 
 def _colors(count: int):

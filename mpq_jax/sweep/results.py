@@ -35,25 +35,24 @@ class Outcome:
     """One configuration: its swept fields, and its episodes as tables `[S, E]`."""
 
     fields: Fields
+    label: str
     seeds: list[int]
     tables: dict[str, np.ndarray]  # metrics column -> [S, E], NaN where empty
     rows: list[dict[str, str]]
     wall_seconds: float
 
-    @property
-    def label(self) -> str:
-        return label(self.fields)
 
-
-def label(fields: Fields) -> str:
-    """'horizon=4, temperature=0.1': the last words of the dotted names."""
-    return ', '.join(f'{name.split(".")[-1]}={value}' for name, value in fields.items()) or 'all'
+def label(fields: Fields, swept: dict[str, list[Any]]) -> str:
+    """'horizon=4, temperature=0.1': the last words of the names of fields with several values."""
+    varying = [name for name in fields if len(swept[name]) > 1] or list(fields)
+    return ', '.join(f'{name.split(".")[-1]}={fields[name]}' for name in varying)
 
 
 def read_outcomes(directory: SweepDirectory) -> list[Outcome]:
     """The configurations of a sweep, in the grid's order, as far as they ran."""
     parts: dict[str, list[tuple[Fields, list[dict[str, str]], float]]] = {}
-    for cell in directory.read()['cells']:
+    sweep = directory.read()
+    for cell in sweep['cells']:
         file = directory.path / cell['directory'] / 'metrics.csv'
         try:
             rows = read_rows(file)
@@ -64,7 +63,7 @@ def read_outcomes(directory: SweepDirectory) -> list[Outcome]:
             own = [row for row in rows if int(row['variant'] or 0) == variant]
             if own:
                 parts.setdefault(json.dumps(fields), []).append((fields, own, share))
-    return [_joined(pieces) for pieces in parts.values()]
+    return [_joined(pieces, label(pieces[0][0], sweep['swept'])) for pieces in parts.values()]
 
 
 def summarize(directory: SweepDirectory, console: Console | None = None) -> list[dict[str, Any]]:
@@ -95,7 +94,7 @@ def summarize(directory: SweepDirectory, console: Console | None = None) -> list
     return summaries
 
 
-def _joined(pieces: list[tuple[Fields, list[dict[str, str]], float]]) -> Outcome:
+def _joined(pieces: list[tuple[Fields, list[dict[str, str]], float]], name: str) -> Outcome:
     """Seeds of one configuration that ran in different cells, cut to their common episodes."""
     fields = pieces[0][0]
     rows = [row for _, own, _ in pieces for row in own]
@@ -111,7 +110,7 @@ def _joined(pieces: list[tuple[Fields, list[dict[str, str]], float]]) -> Outcome
         for name in COLUMNS:
             if row[name]:
                 tables[name][place] = float(row[name])
-    return Outcome(fields, seeds, tables, rows, sum(share for _, _, share in pieces))
+    return Outcome(fields, name, seeds, tables, rows, sum(share for _, _, share in pieces))
 
 
 def _wall_seconds(rows: list[dict[str, str]]) -> float:

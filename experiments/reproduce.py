@@ -1,0 +1,123 @@
+"""The paper's figures and tables beside ours: python -m experiments.reproduce --figure=...
+
+Each is a sweep over agents, horizons and data, so it is resumed by the same command; figures and
+tables of one task may share a --run_dir and then share runs.
+"""
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+from absl import flags
+from rich.console import Console
+
+from experiments import command_line, paper_figures
+from mpq_jax.presets import preset
+from mpq_jax.progress import make_console
+from mpq_jax.sweep import SweepDirectory, run_sweep
+from mpq_jax.sweep.grid import Fields, Grid
+from mpq_jax.tasks import load_task
+from mpq_jax.validation import ConfigError, TaskError, check_choice
+
+FLAGS = flags.FLAGS
+command_line.define_run_flags()
+command_line.define_run_directory_flag()
+flags.DEFINE_string('figure', None, "'training_curves' or 'horizon_ablation'")
+flags.DEFINE_string('table', None, "'test_success'")
+flags.DEFINE_list('horizons', ['1', '4', '10', '16'], 'of the horizon ablation')
+flags.DEFINE_integer('test_episodes', 100, 'a seed, for the table')
+
+
+class Experiment(NamedTuple):
+    """What of the paper is reproduced."""
+
+    points: Callable[[str], list[Fields]]  # of a task
+    finish: Callable[[SweepDirectory, list[Fields], Console], None]  # tables and figures
+
+
+def main() -> None:
+    name, experiment = _chosen()
+    task = FLAGS.task or 'pendulum'
+    points = experiment.points(task)
+    directory = SweepDirectory(FLAGS.run_dir or f'runs/{name}_{task}')
+    console = make_console()
+    run_sweep(_grid(task, points, directory), directory.path, console=console)
+    experiment.finish(directory, points, console)
+
+
+def _chosen() -> tuple[str, Experiment]:
+    if (FLAGS.figure is None) == (FLAGS.table is None):
+        raise ConfigError('--figure', FLAGS.figure, 'given, or --table, and not both')
+    kind, name = ('figure', FLAGS.figure) if FLAGS.figure else ('table', FLAGS.table)
+    check_choice(f'--{kind}', name, tuple(_EXPERIMENTS[kind]))
+    for flag in ('agent', 'horizon', 'planner_model', 'q_data'):
+        if FLAGS[flag].value is not None:
+            raise ConfigError(f'--{flag}', FLAGS[flag].value, f'left out: --{kind}={name} sets it')
+    return name, _EXPERIMENTS[kind][name]
+
+
+def _grid(task: str, points: list[Fields], directory: SweepDirectory) -> Grid:
+    """The points, and those that the directory holds already for other figures."""
+    if directory.sweep_file.exists():
+        before = [p for cell in directory.read()['cells'] for p in cell['configurations']]
+        points = [*before, *points]
+    distinct = {json.dumps(point, sort_keys=True): point for point in points}
+    fixed = {'num_seeds': 5} | command_line.given_fields(FLAGS) | {'task': task}
+    if FLAGS.preset is not None:
+        fixed['preset'] = FLAGS.preset
+    return Grid.of(fixed, tuple(distinct.values()))
+
+
+def _point(agent: str, horizon: int, planner_model: str = 'biased', q_data: str = 'real') -> Fields:
+    return {
+        'agent': agent,
+        'planner.horizon': horizon,
+        'planner_model': planner_model,
+        'q_data': q_data,
+    }
+
+
+def _horizons(task: str) -> tuple[int, int]:
+    """H of MPQ, and of the long MPPI."""
+    return preset(task).planner.horizon, load_task(task).long_horizon
+
+
+def _training_curves(task: str) -> list[Fields]:
+    short, long = _horizons(task)
+    return [
+        _point('mpq', short),
+        _point('mppi', short),
+        _point('mppi', long),
+        _point('mppi', long, planner_model='true'),
+        _point('softq', 1),
+    ]
+
+
+def _test_success(task: str) -> list[Fields]:
+    if load_task(task).success is None:
+        raise TaskError(f'task = {task!r} has no success: there is no such table for it')
+    agents = (('mpq', _horizons(task)[0]), ('softq', 1))
+    return [_point(agent, h, q_data=data) for agent, h in agents for data in ('real', 'dr')]
+
+
+def _horizon_ablation(task: str) -> list[Fields]:
+    """At H = 1, MPQ is SoftQ without its target network: ours; the paper starts at 4."""
+    horizons = command_line.whole_numbers('horizons', FLAGS, 1)
+    return [_point(agent, h) for h in horizons for agent in ('mpq', 'mppi')]
+
+
+def _table(directory: SweepDirectory, points: list[Fields], console: Console) -> None:
+    paper_figures.test_success(directory, points, FLAGS.test_episodes, console)
+
+
+_EXPERIMENTS = {
+    'figure': {
+        'training_curves': Experiment(_training_curves, paper_figures.training_curves),
+        'horizon_ablation': Experiment(_horizon_ablation, paper_figures.horizon_ablation),
+    },
+    'table': {'test_success': Experiment(_test_success, _table)},
+}
+
+
+if __name__ == '__main__':
+    command_line.run(main)
