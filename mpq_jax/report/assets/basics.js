@@ -81,3 +81,9 @@ function nearest(x, target) {
   });
   return best;
 }
+
+// Labels without the groups of their fields, where they still tell configurations apart.
+function shorten(labels) {
+  const short = labels.map((label) => label.replaceAll(/\b\w+\.(?=[\w.]+=)/g, ''));
+  return new Set(short).size === new Set(labels).size ? short : labels;
+}

@@ -10,8 +10,9 @@
   const tooltip = find('tooltip');
   const DASHES = ['', '7 3', '2 3', '9 3 2 3'];
   const MARGIN = { top: 10, right: 14, bottom: 44, left: 64 };
+  const names = shorten(data.curves.map((curve) => curve.label));
   const curves = data.curves.map((curve, i) => ({
-    ...curve, on: true, color: `var(--c${i % 8})`, dash: DASHES[Math.floor(i / 8) % DASHES.length],
+    ...curve, name: names[i], on: true, color: `var(--c${i % 8})`, dash: DASHES[Math.floor(i / 8) % DASHES.length],
   }));
   const allowed = new Map(data.fields.map((field) => [field.name, new Set(field.values)]));
   let series = [];
@@ -46,9 +47,9 @@
     let pen = false;
     values.forEach((value, i) => {
       const [left, top] = [scales.x.place(x[i]), scales.y.place(value)];
-      if (left === null || top === null) { pen = false; return; }
-      path += `${pen ? 'L' : 'M'}${left.toFixed(1)} ${top.toFixed(1)}`;
-      pen = true;
+      const held = left !== null && top !== null;
+      if (held) path += `${pen ? 'L' : 'M'}${left.toFixed(1)} ${top.toFixed(1)}`;
+      pen = held;
     });
     return path;
   }
@@ -73,9 +74,8 @@
       make(chart, 'text', { x: left, y: scales.bottom + 19, 'text-anchor': 'middle' }, format(value));
     }
     make(chart, 'text', { x: (MARGIN.left + width) / 2, y: height - 6, 'text-anchor': 'middle' }, label('axes', 'axis'));
-    make(chart, 'text', {
-      transform: `translate(13 ${(scales.bottom + MARGIN.top) / 2}) rotate(-90)`, 'text-anchor': 'middle',
-    }, label('measures', 'measure'));
+    const transform = `translate(13 ${(scales.bottom + MARGIN.top) / 2}) rotate(-90)`;
+    make(chart, 'text', { transform, 'text-anchor': 'middle' }, label('measures', 'measure'));
   }
 
   const label = (kind, control) => data[kind].find(({ key }) => key === find(control).value).label;
@@ -100,13 +100,13 @@
     for (const each of bands ? series : []) {
       if (each.low) make(chart, 'path', { class: 'band', d: area(each) }).style.fill = each.curve.color;
     }
-    for (const each of seeds ? series : []) {
-      for (const values of each.seeds) stroke(make(chart, 'path', { class: 'seed', d: line(each.x, values) }), each.curve);
+    for (const { curve, x, seeds: lines } of seeds ? series : []) {
+      for (const values of lines) stroke(make(chart, 'path', { class: 'seed', d: line(x, values) }), curve);
     }
     for (const each of series) {
-      const path = make(chart, 'path', { class: 'mean', d: line(each.x, each.mean), 'data-label': each.curve.label });
-      stroke(path, each.curve);
-      if (each.x.length < 30) dots(each);
+      const { curve, x, mean } = each;
+      stroke(make(chart, 'path', { class: 'mean', d: line(x, mean), 'data-label': curve.label }), curve);
+      if (x.length < 30) x.forEach((_, i) => dot(chart, each, i, 2.5));
     }
     make(chart, 'g', { id: 'reading' });
     if (reading !== null) read(reading);
@@ -117,11 +117,8 @@
     if (curve.dash) element.setAttribute('stroke-dasharray', curve.dash);
   }
 
-  function dots({ curve, x, mean }) {
-    x.forEach((value, i) => dot(chart, curve, scales.x.place(value), scales.y.place(mean[i]), 2.5));
-  }
-
-  function dot(parent, curve, cx, cy, r) {
+  function dot(parent, { curve, x, mean }, i, r) {
+    const [cx, cy] = [scales.x.place(x[i]), scales.y.place(mean[i])];
     if (cx !== null && cy !== null) make(parent, 'circle', { cx, cy, r }).style.fill = curve.color;
   }
 
@@ -131,7 +128,7 @@
     group.replaceChildren();
     const episodes = find('axis').value === 'episode';
     const all = series.flatMap((each) => each.x).filter((value) => value !== null);
-    if (!all.length) { leave(); return; }
+    if (!all.length) return leave();
     reading = episodes ? all[nearest(all, target)] : Math.min(Math.max(target, scales.x.low), scales.x.high);
     const left = scales.x.place(reading);
     make(group, 'line', { class: 'crosshair', x1: left, x2: left, y1: MARGIN.top, y2: scales.bottom });
@@ -139,13 +136,15 @@
       .filter(({ each, i }) => i >= 0 && each.mean[i] !== null && (episodes ? each.x[i] === reading
         : reading <= Math.max(...each.x) * 1.02))
       .sort((a, b) => b.each.mean[b.i] - a.each.mean[a.i]);
-    for (const { each, i } of rows) dot(group, each.curve, scales.x.place(each.x[i]), scales.y.place(each.mean[i]), 4);
+    for (const { each, i } of rows) dot(group, each, i, 4);
     tell(rows, episodes);
     tooltip.hidden = false;
     const room = plot.clientWidth - tooltip.offsetWidth;
     const beside = left < plot.clientWidth / 2 ? left + 14 : left - 14 - tooltip.offsetWidth;
     tooltip.style.left = `${Math.min(Math.max(0, beside), room)}px`;
-    tooltip.style.top = `${MARGIN.top}px`;
+    const high = rows.filter(({ each, i }) => scales.y.place(each.mean[i]) < scales.bottom / 2).length;
+    const top = high * 2 > rows.length ? scales.bottom - tooltip.offsetHeight - 6 : MARGIN.top;
+    tooltip.style.top = `${Math.max(MARGIN.top, top)}px`;
   }
 
   function tell(rows, episodes) {
@@ -156,7 +155,7 @@
     for (const { each, i } of rows) {
       const row = make(table, 'tr');
       swatch(make(row, 'td'), each.curve);
-      make(row, 'td', {}, each.curve.label + (episodes ? '' : ` (episode ${each.episode[i]})`));
+      make(row, 'td', {}, each.curve.name + (episodes ? '' : ` (episode ${each.episode[i]})`));
       make(row, 'td', { class: 'number' }, format(each.mean[i]));
       const cell = make(row, 'td', { class: 'number interval' });
       if (each.low && each.low[i] !== null) cell.textContent = `[${format(each.low[i])}, ${format(each.high[i])}]`;
@@ -165,8 +164,7 @@
   }
 
   function leave() {
-    reading = null;
-    tooltip.hidden = true;
+    [reading, tooltip.hidden] = [null, true];
     find('reading')?.replaceChildren();
   }
 
@@ -177,9 +175,9 @@
 
   function legend() {
     const buttons = curves.map((curve) => {
-      const button = make(find('legend'), 'button', { type: 'button', 'aria-pressed': 'true' });
+      const button = make(find('legend'), 'button', { type: 'button', 'aria-pressed': 'true', title: curve.label });
       swatch(button, curve);
-      make(button, 'span', {}, curve.label);
+      make(button, 'span', {}, curve.name);
       curve.button = button;
       const toggle = (on) => { curve.on = on; button.setAttribute('aria-pressed', String(on)); };
       button.addEventListener('click', () => { toggle(!curve.on); draw(); });
@@ -202,10 +200,7 @@
         const box = make(choice, 'input', { type: 'checkbox', 'data-field': name, value });
         box.checked = true;
         choice.append(value === '' ? '(none)' : value);
-        box.addEventListener('change', () => {
-          allowed.get(name)[box.checked ? 'add' : 'delete'](value);
-          draw();
-        });
+        box.addEventListener('change', () => { allowed.get(name)[box.checked ? 'add' : 'delete'](value); draw(); });
       }
     }
   }
@@ -231,7 +226,8 @@
   legend();
   filters();
   for (const id of ['measure', 'axis', 'smoothing', 'seeds', 'bands', 'log-x', 'log-y']) {
-    find(id).addEventListener('input', () => { possible(); if (id === 'axis') leave(); draw(); });
+    const changed = () => { possible(); if (id === 'axis') leave(); draw(); };
+    find(id).addEventListener(id === 'smoothing' ? 'input' : 'change', changed);
   }
   plot.addEventListener('pointermove', (event) => {
     read(scales.x.inverse(event.clientX - chart.getBoundingClientRect().left));
