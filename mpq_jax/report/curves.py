@@ -1,0 +1,133 @@
+"""Learning curves as the numbers that the page draws: means, intervals, seeds, axes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mpq_jax.report.content import Curve
+from mpq_jax.statistics import bootstrap_interval
+
+_AXES = {'model_steps': 'model steps a seed', 'env_steps': 'environment steps a seed'}
+_LABELS = {
+    'return': 'return of each episode',
+    'cumulative_return': 'mean return since the first episode',
+    'success': 'success rate of each episode',
+    'cumulative_success': 'successes since the first episode',
+    'validation_return': 'validation return',
+    'validation_success': 'validation success rate',
+    'q_loss': 'loss of Q',
+    'effective_sample_size': 'effective sample size',
+}
+_SEED_VALUES = 60_000  # of one measure, beyond which seeds are not drawn one by one
+_COLUMNS_AT_ONCE = 256
+
+Numbers = list[float | int | None]
+
+
+def chart(curves: Sequence[Curve]) -> dict[str, Any]:
+    """What the page's script draws; numbers have six digits, null stands for none."""
+    drawn = [(curve, _measures(curve)) for curve in curves]
+    present = list(dict.fromkeys(name for _, measures in drawn for name in measures))
+    known = [name for name in _LABELS if name in present]
+    others = [name for name in present if name not in _LABELS]
+    values = sum(curve.columns[name].size for curve in curves for name in list(curve.columns)[:1])
+    fields = dict.fromkeys(name for curve in curves for name in curve.fields)
+    return {
+        'axes': [{'key': 'episode', 'label': 'episode'}]
+        + [{'key': k, 'label': v} for k, v in _AXES.items() if any(k in c.columns for c in curves)],
+        'measures': [
+            {'key': name, 'label': _LABELS.get(name, name.replace('_', ' '))}
+            for name in known + others
+        ],
+        'fields': [
+            {'name': name, 'values': list(dict.fromkeys(c.fields.get(name, '') for c in curves))}
+            for name in fields
+        ],
+        'curves': [_drawable(curve, measures, values <= _SEED_VALUES) for curve, measures in drawn],
+    }
+
+
+def to_json(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    text = json.dumps(value, allow_nan=False, separators=(',', ':'))
+    return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')
+
+
+def band(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(mean, low, high) `[E]` over the seeds `[S, E]` that have a value at each episode."""
+    mean, low, high = np.full((3, table.shape[1]), np.nan)
+    held = np.isfinite(table)
+    for pattern in np.unique(held, axis=1).T:
+        columns = np.flatnonzero((held == pattern[:, None]).all(axis=0))
+        if not pattern.any():
+            continue
+        for part in np.split(columns, range(_COLUMNS_AT_ONCE, len(columns), _COLUMNS_AT_ONCE)):
+            values = table[np.ix_(pattern, part)]
+            mean[part] = values.mean(axis=0)
+            low[part], high[part] = bootstrap_interval(values)
+    return mean, low, high
+
+
+def _measures(curve: Curve) -> dict[str, np.ndarray]:
+    """Measures with something to show, cumulative ones among them."""
+    measures: dict[str, np.ndarray] = {}
+    for name, table in curve.columns.items():
+        shown = np.isfinite(table)
+        if name in _AXES or name == 'validation_env_steps' or name.endswith('_seconds'):
+            continue
+        if not shown.any() or (name not in _LABELS and not table[shown].any()):
+            continue
+        measures[name] = table
+        if name in ('return', 'success'):
+            sums = np.nancumsum(table, axis=1)
+            counts = np.maximum(np.cumsum(shown, axis=1), 1) if name == 'return' else 1
+            measures[f'cumulative_{name}'] = np.where(shown, sums / counts, np.nan)
+    return measures
+
+
+def _drawable(curve: Curve, measures: Mapping[str, np.ndarray], with_seeds: bool) -> dict[str, Any]:
+    episodes = max((table.shape[1] for table in curve.columns.values()), default=0)
+    axes: dict[str, Numbers] = {'episode': [*range(1, episodes + 1)]}
+    axes |= {k: _numbers(_mean(curve.columns[k])) for k in _AXES if k in curve.columns}
+    drawn: dict[str, dict[str, Any]] = {}
+    for name, table in measures.items():
+        at = np.flatnonzero(np.isfinite(table).any(axis=0))
+        mean, low, high = (_numbers(line[at]) for line in band(table))
+        drawn[name] = {'mean': mean}
+        if len(at) < episodes:
+            drawn[name]['at'] = at.tolist()
+        if any(value is not None for value in low):
+            drawn[name] |= {'low': low, 'high': high}
+        counts = np.isfinite(table[:, at]).sum(axis=0)
+        if (counts < len(curve.seeds)).any():
+            drawn[name]['count'] = counts.tolist()
+        if with_seeds and len(curve.seeds) > 1:
+            drawn[name]['seeds'] = [_numbers(row[at]) for row in table]
+    return {
+        'label': curve.label,
+        'fields': curve.fields,
+        'seeds': curve.seeds,
+        'axes': axes,
+        'measures': drawn,
+    }
+
+
+def _mean(table: np.ndarray) -> np.ndarray:
+    held = np.isfinite(table)
+    counts = held.sum(axis=0)
+    sums = np.where(held, table, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _numbers(values: np.ndarray) -> Numbers:
+    """Six significant digits, whole where they are whole, None for none."""
+    numbers: Numbers = []
+    for value in values:
+        short = float(f'{value:.6g}')
+        if not np.isfinite(short):
+            numbers.append(None)
+        else:
+            numbers.append(int(short) if short.is_integer() and abs(short) < 1e15 else short)
+    return numbers

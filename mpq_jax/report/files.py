@@ -1,0 +1,109 @@
+"""Files of runs and sweeps, read as far as they can be."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpq_jax.report.content import Medium
+from mpq_jax.validation import RunError
+
+FIGURES = ('.png',)
+REPLAYS = ('.gif', '.mp4', '.webm')
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises RunError where there is none."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f'{path} cannot be read: {error}') from error
+    if not isinstance(value, dict):
+        raise RunError(f'{path} cannot be used: it holds no JSON object')
+    return value
+
+
+def read_optional(path: Path, problems: list[str]) -> dict[str, Any]:
+    """A JSON object; an empty one, and a problem noted, where it cannot be read."""
+    if not path.exists():
+        return {}
+    try:
+        return read_object(path)
+    except RunError as error:
+        problems.append(str(error))
+        return {}
+
+
+def read_csv(path: Path, problems: list[str]) -> list[dict[str, str]]:
+    """Whole rows by the file's own header; a missing file has none, a torn line is none."""
+    if not path.exists():
+        problems.append(f'{path.name} is missing from {path.parent.name}/')
+        return []
+    try:
+        with open(path, newline='') as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        problems.append(f'{path} cannot be read: {error}')
+        return []
+    return [row for row in rows if None not in row and None not in row.values()]
+
+
+def tabulate(rows: Sequence[Mapping[str, str]]) -> tuple[list[int], dict[str, np.ndarray]]:
+    """Seeds, and every other column as `[S, E]`: NaN where a cell is empty or no finite number."""
+    seeds = sorted({whole(row.get('seed', '')) for row in rows})
+    places = {seed: i for i, seed in enumerate(seeds)}
+    episodes = max((whole(row.get('episode', '')) for row in rows), default=-1) + 1
+    names = [name for name in (rows[0] if rows else {}) if name not in ('seed', 'episode')]
+    columns = {name: np.full((len(seeds), episodes), np.nan) for name in names}
+    for row in rows:
+        seed, episode = places[whole(row.get('seed', ''))], whole(row.get('episode', ''))
+        for name in names:
+            columns[name][seed, episode] = number(row[name])
+    return seeds, columns
+
+
+def whole(text: str) -> int:
+    """A cell that counts. Raises RunError for anything but a whole number from 0 on."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise RunError(f'a row of metrics has {text!r} where a seed or an episode belongs')
+    return value
+
+
+def number(text: Any) -> float:
+    """A cell's value; NaN where it is no finite number."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Dotted name -> value."""
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f'{prefix}{name}.')
+        else:
+            flat[f'{prefix}{name}'] = value
+    return flat
+
+
+def text_of(value: Any) -> str:
+    """A JSON value as a reader would write it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def media(directory: Path, suffixes: Iterable[str], where: str = '') -> list[Medium]:
+    """The directory's files of these kinds, captioned by their names."""
+    paths = sorted(path for path in directory.iterdir() if path.suffix.lower() in suffixes)
+    prefix = f'{where}: ' if where else ''
+    return [Medium(path, prefix + path.stem.replace('_', ' ')) for path in paths]
