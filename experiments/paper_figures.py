@@ -162,7 +162,7 @@ def _draw_ablation(rows: list[dict[str, Any]], counted: str, directory: SweepDir
         axes.set(xlabel='H', title=title)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    figure.savefig(directory.path / 'horizon_ablation.png', dpi=110)
+    plots.save(figure, directory.path / 'horizon_ablation.png')
 
 
 def _write(

@@ -116,12 +116,12 @@ def manifest() -> dict[str, Any]:
     }
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Either the whole new text stands in the file, or the old one does."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Either the whole new content stands in the file, or the old one does."""
     temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
     try:
-        with open(temporary, 'w') as file:
-            file.write(text)
+        with open(temporary, 'wb') as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpq_jax.plots import moving_mean
+from mpq_jax.plots import moving_mean, save
 from mpq_jax.statistics import bootstrap_interval
 
 _HORIZON = 'planner.horizon'
@@ -96,7 +96,7 @@ def final_performance(summaries: Sequence, field: str, measure: str, path: Path)
         axes.grid(alpha=0.3)
     if len(lines) > 1:
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def heat_map(summaries: Sequence, several: Mapping, measure: str, path: Path) -> None:
@@ -118,7 +118,7 @@ def heat_map(summaries: Sequence, several: Mapping, measure: str, path: Path) ->
     axes.set_yticks(range(len(rows)), [str(v) for v in rows])
     axes.set(xlabel=column_name, ylabel=row_name, title=f'{measure}, last quarter of episodes')
     figure.colorbar(image)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def _panel() -> tuple[Figure, Axes]:
@@ -133,7 +133,7 @@ def _save(figure: Figure, axes: Axes, path: Path) -> None:
         axes.legend(fontsize=8)
     else:
         figure.legend(handles, labels, loc='outside right upper', fontsize=7)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def _band(axes: Axes, x: np.ndarray, table: np.ndarray, label: str, color) -> None:
