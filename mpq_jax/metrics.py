@@ -1,13 +1,17 @@
 """metrics.csv and TensorBoard events: one row per member of the batch and episode."""
 
+import contextlib
 import csv
+import errno
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
+from mpq_jax.events import EventsWriter
 from mpq_jax.run_directory import write_atomically
 from mpq_jax.validation import RunError
 
@@ -31,64 +35,119 @@ COLUMNS = (
     'validation_return',  # empty between validations
     'nonfinite_steps',
     'nonfinite_targets',
+    'q_restores',  # cumulative: rounds whose Q diverged and was put back
 )
 WALL_TIME_COLUMNS = ('collect_seconds', 'learn_seconds')
 
 
 class MetricsWriter:
-    """Appends rows to a CSV, and the means over seeds to TensorBoard events."""
+    """Appends rows to a CSV, and the means over seeds to TensorBoard events.
 
-    def __init__(self, metrics_file: Path, events: Path, first_episode: int):
-        """Rows from `first_episode` on, left by a run that was killed, are cut."""
-        self._file = metrics_file
-        if metrics_file.exists():
-            kept = [row for row in read_rows(metrics_file) if int(row['episode']) < first_episode]
-        else:
-            kept = []
+    The CSV is the result: where it cannot be written, the run stops. Events can be done without.
+    """
+
+    def __init__(
+        self,
+        metrics_file: Path,
+        events: Path,
+        first_episode: int,
+        say: Callable[[str], None] = print,
+    ):
+        """Rows and events from `first_episode` on, left by a run that was killed, are cut.
+
+        Raises:
+          RunError: the CSV cannot be read or written.
+        """
+        self._file, self._say = metrics_file, say
+        self._events: EventsWriter | None = None
+        kept = read_rows(metrics_file) if metrics_file.exists() else []
+        kept = [row for row in kept if int(row['episode']) < first_episode]
         lines = [','.join(COLUMNS), *(','.join(row[name] for name in COLUMNS) for row in kept)]
-        write_atomically(metrics_file, '\n'.join(lines) + '\n')
-        self._stream = open(metrics_file, 'a', newline='')  # noqa: SIM115
-        self._events = SummaryWriter(str(events), purge_step=first_episode)
+        with self._writing():
+            write_atomically(metrics_file, '\n'.join(lines) + '\n')
+            self._stream = open(metrics_file, 'ab', buffering=0)  # noqa: SIM115
+        with self._optional_events():
+            self._events = EventsWriter(events, first_episode)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        """Rows of one episode, one a member; missing columns stay empty."""
-        writer = csv.writer(self._stream, lineterminator='\n')
-        for row in rows:
-            writer.writerow([_text(row.get(name)) for name in COLUMNS])
-        self._stream.flush()
-        variants = sorted({row['variant'] for row in rows})
-        for variant in variants:
-            suffix = f'/variant_{variant}' if len(variants) > 1 else ''
-            self._write_events([row for row in rows if row['variant'] == variant], suffix)
+        """Rows of one episode, one a member; missing columns stay empty.
 
-    def _write_events(self, rows: list[dict[str, Any]], suffix: str) -> None:
-        """Means over the seeds of one variant."""
-        for name in COLUMNS[3:]:
-            values = [float(row[name]) for row in rows if row.get(name) is not None]
-            if values:
-                tag = _event_name(name) + suffix
-                self._events.add_scalar(tag, np.mean(values), rows[0]['episode'])
+        Raises:
+          RunError: the CSV cannot be written; it holds whole episodes then.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator='\n')
+        writer.writerows([_text(row.get(name)) for name in COLUMNS] for row in rows)
+        with self._writing():
+            self._append(text.getvalue().encode())
+        variants = sorted({row['variant'] for row in rows})
+        with self._optional_events():
+            for variant in variants:
+                suffix = f'/variant_{variant}' if len(variants) > 1 else ''
+                self._write_events([row for row in rows if row['variant'] == variant], suffix)
 
     def sync(self) -> None:
-        """Makes the rows outlive a crash of the machine."""
-        os.fsync(self._stream.fileno())
+        """Makes the rows outlive a crash of the machine. Raises RunError."""
+        with self._writing():
+            os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         self._stream.close()
-        self._events.close()
+        with self._optional_events():
+            if self._events is not None:
+                self._events.close()
+
+    def _append(self, content: bytes) -> None:
+        """All of it, or nothing."""
+        if not os.path.samestat(os.stat(self._file), os.fstat(self._stream.fileno())):
+            raise FileNotFoundError(errno.ENOENT, 'replaced while the run wrote to it')
+        before = os.fstat(self._stream.fileno()).st_size
+        try:
+            while content:
+                content = content[self._stream.write(content) :]
+        except OSError:
+            os.ftruncate(self._stream.fileno(), before)
+            raise
+
+    def _write_events(self, rows: list[dict[str, Any]], suffix: str) -> None:
+        """Means over the seeds of one variant."""
+        if self._events is None:
+            return
+        scalars = {}
+        for name in COLUMNS[3:]:
+            values = [float(row[name]) for row in rows if row.get(name) is not None]
+            if values:
+                scalars[_event_name(name) + suffix] = float(np.mean(values))
+        self._events.add(scalars, rows[0]['episode'])
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f'{self._file} cannot be written: {error}') from error
+
+    @contextlib.contextmanager
+    def _optional_events(self):
+        try:
+            yield
+        except OSError as error:
+            self._events = None
+            self._say(f'TensorBoard events cannot be written, going on without them: {error}')
 
 
 def read_rows(metrics_file: Path) -> list[dict[str, str]]:
-    """The rows as text; columns that an older version did not write are empty.
+    """The whole rows as text; columns that an older version did not write are empty.
 
     Raises:
       RunError: no such file, or a column of another name.
     """
     try:
-        with open(metrics_file, newline='') as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
+        text = metrics_file.read_text()
+    except (OSError, ValueError) as error:
         raise RunError(f'{metrics_file} cannot be read: {error}') from error
+    whole = text[: text.rfind('\n') + 1]  # a torn last row is none
+    rows = list(csv.DictReader(io.StringIO(whole)))
     if rows and not set(rows[0]) <= set(COLUMNS):
         raise RunError(f'{metrics_file} has other columns than {", ".join(COLUMNS)}')
     blank = dict.fromkeys(COLUMNS, '')  # runs made before a column was added
@@ -120,6 +179,8 @@ def _text(value: Any) -> str:
 
 
 def _event_name(column: str) -> str:
-    groups = {'q_loss': 'learn', 'learn_seconds': 'learn', 'nonfinite_targets': 'learn'}
-    group = 'validation' if column.startswith('validation') else groups.get(column, 'train')
+    learning = ('q_loss', 'learn_seconds', 'nonfinite_targets', 'q_restores')
+    group = 'learn' if column in learning else 'train'
+    if column.startswith('validation'):
+        group = 'validation'
     return f'{group}/{column.removeprefix("validation_")}'
