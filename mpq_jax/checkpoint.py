@@ -1,20 +1,29 @@
-"""Checkpoints with Orbax: all that shapes a run's future, whole or not there."""
+"""Checkpoints: all that shapes a run's future, whole or not there.
 
-import logging
+`checkpoints/episode_N/` holds `state.npz` (everything but the replay buffer's transitions) and
+`record.json`, which names the files of `buffer/` that hold those.
+"""
+
+import json
+import os
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import orbax.checkpoint as ocp
+import numpy as np
 
 from mpq_jax import overrides
+from mpq_jax.buffer_files import BufferFiles
 from mpq_jax.config import Config
 from mpq_jax.programs import SeedState
+from mpq_jax.run_directory import sync_directory, write_arrays, write_atomically
 from mpq_jax.validation import ConfigError, RunError
 
 # Fields that a continued run may change: they do not shape what was computed.
 MAY_CHANGE = ('episodes', 'training.')
+_PREFIX = 'episode_'
 
 
 class Checkpoint(NamedTuple):
@@ -28,25 +37,37 @@ class Checkpointer:
     """Saves in the background, keeps the latest few, and restores past broken ones."""
 
     def __init__(self, directory: Path, keep: int = 2):
-        logging.getLogger('absl').setLevel(logging.ERROR)
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, step_prefix='episode', cleanup_tmp_directories=True
-        )
-        self._directory = directory
-        self._manager = ocp.CheckpointManager(
-            directory.absolute(), options=options, item_names=('state', 'record')
-        )
+        self._directory, self._keep = directory, keep
+        self._buffer = BufferFiles(directory.parent / 'buffer')
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix='checkpoint')
+        self._writing: Future | None = None
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Starts writing; the arrays are copied first, so they may be donated at once."""
+        """Starts writing; the arrays are copied first, so they may be donated at once.
+
+        Raises:
+          RunError: this or the save before it could not be written.
+        """
+        self.wait()
+        state, part = checkpoint.state, None
+        arrays = {}
+        if state.buffer != ():
+            part = self._buffer.part(checkpoint.episode, state.buffer, checkpoint.counters)
+            arrays = _to_saved(state._replace(buffer=state.buffer._replace(storage=())))
+        else:
+            arrays = _to_saved(state)
         record = {'counters': checkpoint.counters, 'config': overrides.to_dict(checkpoint.config)}
-        self._manager.save(
-            checkpoint.episode,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(_to_saved(checkpoint.state)),
-                record=ocp.args.JsonSave(record),
-            ),
-        )
+        self._writing = self._pool.submit(self._write, checkpoint.episode, arrays, record, part)
+
+    def wait(self) -> None:
+        """Until the last save is on disk. Raises RunError where it could not be written."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def close(self) -> None:
+        """Waits, and leaves the error of a save that nobody waited for to the next resume."""
+        self._pool.shutdown(wait=True)
 
     def restore(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
         """The latest checkpoint that can be read, and a message for each that could not.
@@ -63,40 +84,84 @@ class Checkpointer:
           ConfigError: it was made with another config.
         """
         problems: list[str] = []
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        steps = self._steps()
         for step in steps:
             try:
                 return self._read(step, template, config), problems
             except _Mismatch as mismatch:
                 raise mismatch.error from None
-            except Exception as error:  # whatever Orbax makes of a damaged directory
+            except Exception as error:  # whatever a damaged file makes of its reader
                 reason = str(error).strip().splitlines() or ['']
                 problems.append(
-                    f'checkpoint episode_{step} in {self._directory} is unreadable and was '
+                    f'checkpoint {_PREFIX}{step} in {self._directory} is unreadable and was '
                     f'skipped ({type(error).__name__}: {reason[0][:200]})'
                 )
         if steps:
             raise RunError('no checkpoint can be read:\n  ' + '\n  '.join(problems))
         return None, problems
 
-    def wait(self) -> None:
-        """Until the last save is on disk."""
-        self._manager.wait_until_finished()
+    def _steps(self) -> list[int]:
+        """Episodes of the checkpoints there, the latest first."""
+        if not self._directory.is_dir():
+            return []
+        names = [path.name.removeprefix(_PREFIX) for path in self._directory.glob(f'{_PREFIX}*')]
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def close(self) -> None:
-        self._manager.close()
+    def _path(self, step: int) -> Path:
+        return self._directory / f'{_PREFIX}{step}'
+
+    def _write(self, step: int, arrays: dict, record: dict, part) -> None:
+        """Beside its place first; there by one rename, when everything is on disk."""
+        temporary = self._directory / f'tmp.{os.getpid()}'
+        try:
+            self._directory.mkdir(exist_ok=True)
+            for left in self._directory.glob('tmp.*'):
+                shutil.rmtree(left)
+            temporary.mkdir()
+            record['buffer'] = self._buffer.write(part) if part is not None else []
+            write_arrays(temporary / 'state.npz', arrays)
+            write_atomically(temporary / 'record.json', json.dumps(record))
+            if self._path(step).exists():  # skipped when it was read, or of a longer run
+                shutil.rmtree(self._path(step))
+            temporary.rename(self._path(step))
+            sync_directory(self._directory)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise RunError(
+                f'checkpoint {self._path(step)} cannot be written: {error} (the one before stands)'
+            ) from error
+        self._remove_old(step)
+
+    def _remove_old(self, latest: int) -> None:
+        kept = [step for step in self._steps() if step <= latest][: self._keep]
+        for step in self._steps():
+            if step not in kept:
+                shutil.rmtree(self._path(step), ignore_errors=True)
+        self._buffer.remove_all_but({name for step in kept for name in self._buffer_names(step)})
+
+    def _buffer_names(self, step: int) -> list[str]:
+        try:
+            record = json.loads((self._path(step) / 'record.json').read_text())
+            return [entry['file'] for entry in record['buffer']]
+        except (OSError, ValueError, KeyError):
+            return []
 
     def _read(self, step: int, template: SeedState, config: Config) -> Checkpoint:
-        only = ocp.args.Composite(record=ocp.args.JsonRestore())
-        record = self._manager.restore(step, args=only)['record']
+        record = json.loads((self._path(step) / 'record.json').read_text())
         made_with = overrides.from_dict(record['config'])
         try:
             check_matches(config, made_with)
         except ConfigError as error:
             raise _Mismatch(error) from error
-        shapes = jax.eval_shape(_to_saved, template)
-        only = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-        state = _from_saved(self._manager.restore(step, args=only)['state'], template)
+        with np.load(self._path(step) / 'state.npz', allow_pickle=False) as file:
+            saved = {name: file[name] for name in file.files}
+        if template.buffer == ():
+            return Checkpoint(step, _from_saved(saved, template), record['counters'], made_with)
+        bare = template._replace(buffer=template.buffer._replace(storage=()))
+        state = _from_saved(saved, bare)
+        storage = self._buffer.read(record['buffer'], template.buffer.storage)
+        state = state._replace(buffer=state.buffer._replace(storage=storage))
+        self._buffer.continue_from(record['buffer'], state.buffer, record['counters'])
         return Checkpoint(step, state, record['counters'], made_with)
 
 
@@ -127,21 +192,25 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _to_saved(state: SeedState) -> dict[str, jax.Array]:
-    """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out.
-
-    Copies, because the originals are donated to the next program while Orbax still writes.
-    """
+def _to_saved(state: SeedState) -> dict[str, np.ndarray]:
+    """Leaves by path, typed keys as numbers; copies on the host."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
-    return {name: jnp.copy(leaf) for name, leaf in plain.items() if leaf.size}
+    return {name: np.array(leaf) for name, leaf in plain.items()}
 
 
-def _from_saved(saved: dict[str, jax.Array], template: SeedState) -> SeedState:
+def _from_saved(saved: dict[str, np.ndarray], template: SeedState) -> SeedState:
+    """Raises ValueError where shape or type is another than the template's."""
+
     def leaf(path, like):
-        if not like.size:
-            return jnp.zeros(like.shape, like.dtype)
-        return jax.random.wrap_key_data(saved[_name(path)]) if _is_key(like) else saved[_name(path)]
+        name = _name(path)
+        if name not in saved:
+            raise ValueError(f'{name} is missing')
+        if _is_key(like):
+            return jax.random.wrap_key_data(jax.numpy.asarray(saved[name]))
+        if (saved[name].shape, saved[name].dtype) != (like.shape, like.dtype):
+            raise ValueError(f'{name} is {saved[name].dtype}{saved[name].shape}, not {like}')
+        return jax.numpy.asarray(saved[name])
 
     return jax.tree_util.tree_map_with_path(leaf, template)
 

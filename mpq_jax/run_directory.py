@@ -1,7 +1,9 @@
 """A run is a directory: what was asked, by what, what came out, and how to go on."""
 
+import contextlib
 import datetime
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from mpq_jax import overrides
 from mpq_jax.config import Config
@@ -24,7 +27,6 @@ _PACKAGES = (
     'mujoco-mjx',
     'flax',
     'optax',
-    'orbax-checkpoint',
     'numpy',
 )
 
@@ -53,12 +55,10 @@ class RunDirectory:
                 f'run_dir = {str(self.path)!r} exists already: continue it with --resume, or '
                 'name another directory (nothing was overwritten)'
             )
-        try:
+        with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.config_file, overrides.to_json(config))
             write_atomically(self.manifest_file, json.dumps(manifest(), indent=2) + '\n')
-        except OSError as error:
-            raise RunError(f'run_dir = {str(self.path)!r} cannot be written: {error}') from error
 
     def read_config(self) -> Config:
         """The config of an existing run.
@@ -83,20 +83,29 @@ class RunDirectory:
             return 0
 
     def record_resume(self, config: Config, episode: int) -> None:
-        """Notes in the manifest that the run went on, with what and from where."""
+        """Notes in the manifest that the run went on, with what and from where. Raises RunError."""
         try:
             record = json.loads(self.manifest_file.read_text())
         except (OSError, ValueError):
             record = manifest()
         here = manifest() | {'episode': episode}
         record.setdefault('resumes', []).append(here)
-        write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
-        write_atomically(self.config_file, overrides.to_json(config))
+        with self._writing():
+            write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
+            write_atomically(self.config_file, overrides.to_json(config))
 
     def record(self, **values: Any) -> None:
-        """Adds figures (compile seconds, for one) to the manifest."""
-        record = json.loads(self.manifest_file.read_text()) | values
-        write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
+        """Adds figures (compile seconds, for one) to the manifest. Raises RunError."""
+        with self._writing():
+            record = json.loads(self.manifest_file.read_text()) | values
+            write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f'run_dir = {str(self.path)!r} cannot be written: {error}') from error
 
 
 def manifest() -> dict[str, Any]:
@@ -128,6 +137,22 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """As `.npz`, which holds a checksum of each array: on disk when this returns, or not there."""
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    write_atomically(path, stream.getvalue())
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory outlive a crash of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _module_name() -> str:

@@ -161,7 +161,7 @@ def test_no_run_and_no_checkpoint(tmp_path, copied):
 
 def damage(checkpoint):
     """Empties every data file of a checkpoint."""
-    for file in (checkpoint / 'state').rglob('*'):
+    for file in checkpoint.rglob('*'):
         if file.is_file():
             file.write_bytes(b'')
 
