@@ -11,6 +11,7 @@ from absl import app, flags, logging
 import mpq_jax
 from mpq_jax import overrides
 from mpq_jax.config import Config
+from mpq_jax.interrupts import exit_when_busy
 from mpq_jax.validation import ConfigError, check_at_least
 
 # flag -> config field
@@ -97,12 +98,19 @@ def run(main: Callable[[], None]) -> None:
             print(f'error: {arguments[1]!r} is not a flag (--name=value)', file=sys.stderr)
             return 2
         try:
-            main()
+            with exit_when_busy():
+                main()
         except (mpq_jax.ConfigError, mpq_jax.TaskError, mpq_jax.RunError) as error:
+            print(f'error: {error}', file=sys.stderr)
+            return 2
+        except OSError as error:  # a full disk, a directory that is gone
             print(f'error: {error}', file=sys.stderr)
             return 2
         except mpq_jax.Stopped as stop:
             print(stop, file=sys.stderr)
+            return stop.exit_code
+        except KeyboardInterrupt:
+            print('stopped by SIGINT', file=sys.stderr)
             return 130
         return 0
 

@@ -1,6 +1,7 @@
 """From a config to what a run calls: simulators, agent, batch, programs."""
 
 import functools
+from collections.abc import Sequence
 
 from mpq_jax import memory
 from mpq_jax.agent import make_agent
@@ -8,6 +9,7 @@ from mpq_jax.batch import layout, member_configs
 from mpq_jax.config import Config
 from mpq_jax.programs import Programs
 from mpq_jax.randomization import belief
+from mpq_jax.real_system import RealSystem
 from mpq_jax.simulator import make_simulator
 from mpq_jax.simulator.mujoco_model import load_model
 from mpq_jax.stepwise_programs import StepwisePrograms
@@ -15,8 +17,12 @@ from mpq_jax.tasks import load_task
 from mpq_jax.validation import ConfigError
 
 
-def make_programs(config: Config) -> Programs:
+def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Programs:
     """Builds simulators, agent and programs from a validated config.
+
+    Args:
+      config: the whole run.
+      real_systems: one a member, where config.real_system is 'own'.
 
     Raises:
       ConfigError, TaskError: what cannot be built, named before anything compiles.
@@ -34,7 +40,8 @@ def make_programs(config: Config) -> Programs:
             belief(parameter, member.planner)
     simulator = _simulator(task, config.planner_physics)
     stepwise = config.real_system != 'simulated'
-    if stepwise:
+    _check_real_systems(config, real_systems)
+    if config.real_system == 'mujoco':
         load_model(task, config.real_physics)
     # One trace serves both where they are the same.
     real = _simulator(task, config.real_physics)
@@ -42,8 +49,19 @@ def make_programs(config: Config) -> Programs:
     at_once = memory.members_at_once(config, simulator, over_devices.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
     members = member_configs(chunked)
-    kind = StepwisePrograms if stepwise else Programs
-    return kind(chunked, members, make_agent(chunked, simulator), real, over_devices, at_once)
+    parts = chunked, members, make_agent(chunked, simulator), real, over_devices, at_once
+    return StepwisePrograms(*parts, own_systems=real_systems) if stepwise else Programs(*parts)
+
+
+def _check_real_systems(config: Config, real_systems: Sequence[RealSystem]) -> None:
+    own, wanted = config.real_system == 'own', len(config.members)
+    if own and len(real_systems) != wanted:
+        raise ConfigError(
+            'real_systems', len(real_systems), f'{wanted} systems, one a member, to be given to '
+            "mpq_jax.train or evaluate when real_system is 'own'"
+        )  # fmt: skip
+    if real_systems and not own:
+        raise ConfigError('real_system', config.real_system, "'own' when real_systems are given")
 
 
 # Cells of a sweep that differ in sizes alone share their physics.

@@ -144,6 +144,9 @@ class TrainingConfig:
     checkpoints_to_keep: int = 2
     baselines: bool = False  # run plain MPPI at the same and the long horizon beside it
     memory_gib: float = 0.0  # what a program's temporaries may take; 0: half of what is there
+    max_restores: int = 10  # times a seed's diverged Q is put back before the run stops
+    real_system_timeout: float = 10.0  # seconds for a reset or step of one's own system; 0: none
+    real_system_retries: int = 3  # failures in a row of one's own system before the run stops
 
     def validate(self) -> None:
         check_at_least('training.validation_interval', self.validation_interval, 1)
@@ -151,6 +154,9 @@ class TrainingConfig:
         check_at_least('training.checkpoint_interval', self.checkpoint_interval, 1)
         check_at_least('training.checkpoints_to_keep', self.checkpoints_to_keep, 1)
         check_between('training.memory_gib', self.memory_gib, 0.0, None)
+        check_at_least('training.max_restores', self.max_restores, 0)
+        check_between('training.real_system_timeout', self.real_system_timeout, 0.0, None)
+        check_at_least('training.real_system_retries', self.real_system_retries, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +168,7 @@ class Config:
     planner_model: str = 'biased'
     q_data: str = 'real'  # Q learns from the 'real' system, or 'dr': models redrawn every step
     dr_bank_size: int = 256  # models that q_data='dr' redraws from
-    real_system: str = 'simulated'  # one program an episode; 'mujoco': native, step by step
+    real_system: str = 'simulated'  # one program an episode; step by step: 'mujoco', or one's 'own'
     seed: int = 0
     num_seeds: int = 4
     episodes: int = 30
@@ -199,7 +205,7 @@ class Config:
         check_choice('agent', self.agent, ('mpq', 'mppi', 'softq'))
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
         check_choice('q_data', self.q_data, ('real', 'dr'))
-        check_choice('real_system', self.real_system, ('simulated', 'mujoco'))
+        check_choice('real_system', self.real_system, ('simulated', 'mujoco', 'own'))
         check_at_least('dr_bank_size', self.dr_bank_size, 1)
         if self.q_data == 'dr' and not self.learns:
             raise ConfigError('q_data', self.q_data, f"'real' when agent is {self.agent!r}")

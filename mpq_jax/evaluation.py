@@ -1,6 +1,7 @@
 """Test episodes of a trained run, on starts that training never saw."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from mpq_jax.config import Config
 from mpq_jax.episode import SUCCESSES, Summary
 from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter
+from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory, write_atomically
 from mpq_jax.statistics import bootstrap_interval
 from mpq_jax.stopwatch import Stopwatch
 from mpq_jax.validation import RunError, check_at_least
 
 
-def load_run(run_dir: str | Path) -> tuple[Programs, Checkpoint, list[str]]:
+def load_run(
+    run_dir: str | Path, real_systems: Sequence[RealSystem] = ()
+) -> tuple[Programs, Checkpoint, list[str]]:
     """A run's programs and latest readable checkpoint, and messages about unreadable ones.
 
     Raises:
@@ -30,7 +34,7 @@ def load_run(run_dir: str | Path) -> tuple[Programs, Checkpoint, list[str]]:
     """
     run = RunDirectory(run_dir)
     config = run.read_config()
-    programs = make_programs(config)
+    programs = make_programs(config, real_systems)
     if not run.checkpoints.is_dir():
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
     checkpointer = Checkpointer(run.checkpoints)
@@ -48,6 +52,7 @@ def evaluate(
     episodes: int = 20,
     *,
     parameters: str = 'best',
+    real_systems: Sequence[RealSystem] = (),
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Runs test episodes for every seed and writes `evaluation.json` and `episode.png`.
@@ -56,13 +61,14 @@ def evaluate(
       run_dir: a run that was trained.
       episodes: a seed; episode i of a seed always starts in the same state.
       parameters: 'best' by validation, or 'last'.
+      real_systems: one a member, where the run's real_system is 'own'.
       console: where progress is shown.
 
     Returns:
       What `evaluation.json` holds.
     """
     check_at_least('episodes', episodes, 1)
-    programs, saved, problems = load_run(run_dir)
+    programs, saved, problems = load_run(run_dir, real_systems)
     run = RunDirectory(run_dir)
     with Reporter('evaluate', episodes, console) as reporter:
         for problem in problems:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax import keys, learner, memory, replay_buffer
+from mpq_jax import keys, learner, memory, mppi, replay_buffer
 from mpq_jax.agent import Agent, QParams
 from mpq_jax.batch import Layout, Numbers, stacked_numbers
 from mpq_jax.batching import map_in_chunks
@@ -49,6 +49,7 @@ class Programs:
     layout: Layout
     members_at_once: int = 0  # on a device; 0: all
     on_compile: Callable[[str], None] = lambda name: None  # called before each compilation
+    on_failure: Callable[[str], None] = print  # called with what failed and is tried again
     compiled: dict[str, CompiledFunction] = dataclasses.field(default_factory=dict)
 
     @property
@@ -163,7 +164,7 @@ class Programs:
             return state.learner.params
 
         def one(validated, best, last):
-            return jax.tree.map(lambda b, x: jnp.where(validated, b, x), best, last)
+            return _chosen(validated, best, last)
 
         return jax.vmap(one)(
             jnp.isfinite(state.best_return), state.best_params, state.learner.params
@@ -210,7 +211,10 @@ class Programs:
                 numbers.planner, numbers.learner, self.agent, models, state.learner, state.buffer,
                 keys.stream(state.key, 'learn', episode),
             )  # fmt: skip
-            return state._replace(learner=learned), metrics
+            sound = mppi.all_finite((metrics.q_loss, learned.params, learned.optimizer))
+            usable = sound & (state.buffer.size > 0)  # no data yet: nothing to learn from
+            metrics = metrics._replace(q_loss=jnp.where(sound, metrics.q_loss, jnp.nan))
+            return state._replace(learner=_chosen(usable, learned, state.learner)), metrics
 
         return map_in_chunks(one, (numbers, state), self.members_at_once)
 
@@ -254,9 +258,12 @@ class Programs:
 def _keep_best(state: SeedState, returns: jax.Array) -> SeedState:
     def one(state: SeedState, value):
         better = value > state.best_return
-        best = jax.tree.map(
-            lambda new, old: jnp.where(better, new, old), state.learner.params, state.best_params
-        )
-        return state._replace(best_params=best, best_return=jnp.maximum(value, state.best_return))
+        best = _chosen(better, state.learner.params, state.best_params)
+        highest = jnp.where(better, value, state.best_return)
+        return state._replace(best_params=best, best_return=highest)
 
     return jax.vmap(one)(state, returns)
+
+
+def _chosen(condition: jax.Array, yes, no):
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

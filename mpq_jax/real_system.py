@@ -26,8 +26,11 @@ class RealSystem(Protocol):
         """Starts an episode; `key` fixes the start where the system can."""
         ...
 
-    def step(self, action: np.ndarray) -> Measurement:
-        """Applies an action `[nu]` in [-1, 1] for one control step, and measures after it."""
+    def step(self, action: np.ndarray) -> Measurement | None:
+        """Applies an action `[nu]` in [-1, 1] for one control step, and measures after it.
+
+        None ends the episode before this step.
+        """
         ...
 
 

@@ -36,7 +36,7 @@ class StepwiseRunner:
             return jax.vmap(one)(planner, q_params, models, measurement, controls, keys)
 
         keys = jax.random.split(jax.random.key(0), self._seeds)
-        starts = jax.eval_shape(jax.vmap(self._measure_start), keys)
+        starts = jax.eval_shape(jax.vmap(lambda key: measured_start(agent, key)), keys)
         self._controls = jnp.zeros((self._seeds, planner.horizon, agent.simulator.action_size))
         self.program = compile(
             control_step, planner, q_params, models, starts, self._controls, keys, jnp.int32(0)
@@ -67,8 +67,9 @@ class StepwiseRunner:
             actions = np.asarray(instant.action)
             alive = alive & ~np.asarray(instant.terminated)
             after = list(self._pool.map(_advance, systems, actions, alive, now))
+            answered = np.array([m is not None for m in after])
             finite = np.array([_finite(m) for m in after]) & np.isfinite(np.asarray(instant.cost))
-            taken, broken = alive & finite, alive & ~finite
+            taken, broken = alive & answered & finite, alive & answered & ~finite
             now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
             alive = taken
             history.append((instant, taken, broken, info))
@@ -80,13 +81,15 @@ class StepwiseRunner:
         )
         return self._assemble(instants, last, valid, broken, info)
 
-    def _measure_start(self, key) -> Measurement:
-        simulator = self._agent.simulator
-        state = simulator.state(self._task.reset(key))
-        return Measurement(state, simulator.read(simulator.true_model(), state))
+
+def measured_start(agent: Agent, key: jax.Array) -> Measurement:
+    """What a simulated system measures at a start: the shapes that any system must return."""
+    simulator = agent.simulator
+    state = simulator.state(simulator.task.reset(key))
+    return Measurement(state, simulator.read(simulator.true_model(), state))
 
 
-def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement:
+def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement | None:
     return system.step(action) if going else before
 
 
@@ -94,5 +97,5 @@ def _stack(measurements: Sequence[Measurement]) -> Measurement:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *measurements)
 
 
-def _finite(measurement: Measurement) -> bool:
+def _finite(measurement: Measurement | None) -> bool:
     return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(measurement))

@@ -1,5 +1,6 @@
 """A run's programs where JAX cannot trace the real system: one control step after the other."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -11,15 +12,19 @@ from mpq_jax import keys, replay_buffer
 from mpq_jax.agent import QParams
 from mpq_jax.batch import Numbers
 from mpq_jax.episode import Episode, Summary
+from mpq_jax.guarded_system import GuardedSystem
 from mpq_jax.native_system import NativeSystem, make_native_systems
 from mpq_jax.programs import Programs, SeedState
 from mpq_jax.randomization import episode_models
 from mpq_jax.real_system import RealSystem
-from mpq_jax.stepwise import StepwiseRunner
+from mpq_jax.stepwise import StepwiseRunner, measured_start
 
 
+@dataclasses.dataclass(eq=False)
 class StepwisePrograms(Programs):
-    """The same programs, with the real system on native MuJoCo; one device."""
+    """The same programs, with the real system driven from outside; one device."""
+
+    own_systems: Sequence[RealSystem] = ()  # one a member; native MuJoCo if none
 
     def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
         result = self._episodes('train', state, state.learner.params, [episode])
@@ -27,6 +32,10 @@ class StepwisePrograms(Programs):
         return state, result.summary
 
     def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
+        if self.own_systems:  # as many at once as there are
+            parts = [self._episodes(purpose, state, q_params, [episode]) for episode in episodes]
+            joined = jax.tree.map(lambda *x: np.stack(x, axis=1), *(p.summary for p in parts))
+            return joined, jax.tree.map(lambda x: x[0], parts[0].transitions)
         result = self._episodes(purpose, state, q_params, episodes)
         summary = jax.tree.map(
             lambda x: x.reshape(len(self.members), len(episodes)), result.summary
@@ -64,11 +73,25 @@ class StepwisePrograms(Programs):
         return {}
 
     def _systems(self, count: int) -> Sequence[RealSystem]:
+        if self.own_systems:
+            return self._guarded
         missing = count - len(self._copies)
         if missing > 0:
             task, physics = self.real.task, self.config.real_physics
             self._copies.extend(make_native_systems(task, physics, missing))
         return self._copies[:count]
+
+    @functools.cached_property
+    def _guarded(self) -> list[RealSystem]:
+        settings = self.config.training
+        template = jax.eval_shape(functools.partial(measured_start, self.agent), jax.random.key(0))
+        return [
+            GuardedSystem(
+                system, f'real system {i}', template, settings.real_system_timeout,
+                settings.real_system_retries, lambda text: self.on_failure(text),
+            )
+            for i, system in enumerate(self.own_systems)
+        ]  # fmt: skip
 
     @functools.cached_property
     def _copies(self) -> list[NativeSystem]:

@@ -1,6 +1,7 @@
 """The thin loop: collect an episode on the real system, learn, validate, log, checkpoint."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,21 @@ from mpq_jax import plots
 from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.config import Config
-from mpq_jax.episode import SUCCESSES, Summary
-from mpq_jax.interrupts import StopRequest, stop_on_signals
-from mpq_jax.learner import LearnMetrics
+from mpq_jax.divergence import count_restores, too_many_restores
+from mpq_jax.episode import Summary
+from mpq_jax.episode_rows import episode_rows
+from mpq_jax.guarded_system import RealSystemError
+from mpq_jax.interrupts import Stopped, StopRequest, stop_on_signals
 from mpq_jax.metrics import MetricsWriter
 from mpq_jax.programs import Programs, SeedState
 from mpq_jax.progress import Reporter, per_second
+from mpq_jax.real_system import RealSystem
 from mpq_jax.replay_buffer import Transition
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.stopwatch import Stopwatch
+from mpq_jax.validation import RunError
 
-_COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps')
-
-
-class Stopped(Exception):
-    """A signal ended the run early; what was finished is saved."""
+_COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps', 'q_restores')
 
 
 def train(
@@ -34,6 +35,7 @@ def train(
     run_dir: str | Path,
     *,
     resume: bool = False,
+    real_systems: Sequence[RealSystem] = (),
     label: str = '',
     console: Console | None = None,
     reporter: Reporter | None = None,
@@ -44,6 +46,7 @@ def train(
       config: the whole run; see `mpq_jax.preset`.
       run_dir: a directory that does not exist yet, or with `resume` one that holds a run.
       resume: continue from the latest checkpoint, bit for bit on CPU.
+      real_systems: one a member, where config.real_system is 'own'.
       label: what progress lines start with; the agent and its horizon if empty.
       console: where progress is shown.
       reporter: shows progress instead, where this run is one among several.
@@ -53,9 +56,10 @@ def train(
 
     Raises:
       ConfigError, TaskError, RunError: settings that cannot be used, before anything starts.
+      RunError: a full disk, a real system that fails, Q that diverges; what was saved stands.
       Stopped: Ctrl-C or SIGTERM came; the run can be resumed.
     """
-    programs = make_programs(config.validate())
+    programs = make_programs(config.validate(), real_systems)
     run = RunDirectory(run_dir)
     if resume:
         run.read_config()
@@ -64,7 +68,7 @@ def train(
     label = label or f'{config.agent} H={config.planner.horizon}'
     reporter = reporter or Reporter(label, config.episodes, console)
     with reporter, stop_on_signals() as stop:
-        programs.on_compile = reporter.compiling
+        programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
         _Training(config, programs, run, reporter, stop).run_to_end(resume)
     return run
 
@@ -85,7 +89,10 @@ class _Training:
         self.task = programs.real.task
         self.state: SeedState
         self.episode = 0  # episodes completed
+        self.saved = 0  # of these, in a checkpoint
+        stop.where = lambda: self._where(self.saved)
         self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
+        self.diverged = ''  # what to say of it, in this episode
         self.recording: Transition | None = None  # one episode, for the figure
         self.stopwatch = Stopwatch(programs)
         self.run_seconds = 0.0  # of the loop's programs, compilation apart
@@ -96,20 +103,29 @@ class _Training:
         checkpointer = Checkpointer(self.run.checkpoints, self.config.training.checkpoints_to_keep)
         try:
             self._restore(checkpointer) if resume else self._begin()
-            writer = MetricsWriter(self.run.metrics_file, self.run.events, self.episode)
+            writer = MetricsWriter(
+                self.run.metrics_file, self.run.events, self.episode, self.reporter.say
+            )
             try:
                 self._loop(writer, checkpointer)
+                checkpointer.wait()
+            except RunError as error:
+                raise RunError(f'{error}\nstopped {self._where(self.saved)}') from error
             finally:
                 writer.close()
-                checkpointer.wait()
         finally:
             checkpointer.close()
         if self.episode < self.config.episodes:
-            raise Stopped(
-                f'stopped by {self.stop.signal_name} after episode {self.episode} of '
-                f'{self.config.episodes}; continue with --run_dir={self.run.path} --resume'
-            )
+            name = self.stop.signal_name
+            raise Stopped(f'stopped by {name} {self._where(self.episode)}', name)
         self._finish()
+
+    def _where(self, episode: int) -> str:
+        """How far the run is, and how it goes on."""
+        return (
+            f'after episode {episode} of {self.config.episodes}; '
+            f'continue with --run_dir={self.run.path} --resume'
+        )
 
     def _begin(self) -> None:
         self.state = self.programs.initial_state()
@@ -123,31 +139,44 @@ class _Training:
             self._begin()
         else:
             self.state = self.programs.layout.placed(saved.state)
-            self.episode = saved.episode
+            self.episode = self.saved = saved.episode
             self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
         self.steps_before = self.counters['model_steps'].sum()
         self.run.record_resume(self.config, self.episode)
         self.reporter.start_at(self.episode)
 
-    def _checkpoint(self) -> Checkpoint:
+    def _save(self, checkpointer: Checkpointer) -> None:
+        if self.episode == self.saved:
+            return
         counters = {name: count.tolist() for name, count in self.counters.items()}
         state = self.programs.layout.gathered(self.state)
-        return Checkpoint(self.episode, state, counters, self.config)
+        checkpointer.save(Checkpoint(self.episode, state, counters, self.config))
+        self.saved = self.episode
 
     def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
-        saved, begin = self.episode, time.perf_counter()
+        begin = time.perf_counter()
         compiled = self.programs.compile_seconds
         while self.episode < self.config.episodes and not self.stop:
-            block = [self._learning_episode()] if self.config.learns else self._playing_block()
+            before, self.diverged = self.state, ''
+            try:
+                block = [self._learning_episode()] if self.config.learns else self._playing_block()
+            except RealSystemError:
+                if self.state is before:  # the failed episode left nothing behind
+                    self._save(checkpointer)
+                raise
             for rows in block:
                 writer.write(rows)
             self.episode += len(block)
-            finished = self.stop or self.episode >= self.config.episodes
-            if finished or self.episode - saved >= self.config.training.checkpoint_interval:
+            hopeless = self.diverged and too_many_restores(self.config, self.counters)
+            finished = hopeless or self.stop or self.episode >= self.config.episodes
+            if finished or self.episode - self.saved >= self.config.training.checkpoint_interval:
                 writer.sync()
-                checkpointer.save(self._checkpoint())
-                saved = self.episode
+                self._save(checkpointer)
             self._show(block)
+            if self.diverged:
+                self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
+            if hopeless:
+                raise RunError(hopeless)
         compiling = self.programs.compile_seconds - compiled
         self.loop_seconds = time.perf_counter() - begin - compiling
         self.run_seconds = self.stopwatch.seconds
@@ -166,10 +195,10 @@ class _Training:
             )
             metrics = jax.device_get(metrics)
             self.counters['model_steps'] += self.programs.model_steps_per_round
+            self.diverged = count_restores(metrics, self.counters)
         validation = self._validate_if_due()
-        return self._rows(
-            self.episode, summary, metrics, validation, collect_seconds, learn_seconds
-        )
+        seconds = collect_seconds, learn_seconds
+        return self._rows(self.episode, summary, seconds, metrics, validation)
 
     def _playing_block(self) -> list[list[dict[str, Any]]]:
         """Episodes of an agent that does not learn are independent: a block is one batch."""
@@ -183,7 +212,7 @@ class _Training:
         for i, episode in enumerate(numbers[numbers < self.config.episodes]):
             summary = jax.tree.map(lambda x, i=i: x[:, i], summaries)
             self._count_acting(summary, 'env_steps')
-            block.append(self._rows(int(episode), summary, None, None, seconds / size, 0.0))
+            block.append(self._rows(int(episode), summary, (seconds / size, 0.0)))
         return block
 
     def _validate_if_due(self) -> np.ndarray | None:
@@ -211,30 +240,11 @@ class _Training:
         self.counters[counter] += steps
         self.counters['model_steps'] += steps * self.programs.model_steps_per_action
 
-    def _rows(
-        self, episode: int, summary: Summary, metrics: LearnMetrics | None,
-        validation: np.ndarray | None, collect_seconds: float, learn_seconds: float,
-    ) -> list[dict[str, Any]]:  # fmt: skip
-        """One row a member; see `metrics.COLUMNS`."""
-        return [
-            {
-                'variant': variant,
-                'seed': seed,
-                'episode': episode,
-                'return': summary.episode_return[i],
-                **{name: getattr(summary, name)[i] for name in SUCCESSES if self.task.success},
-                'q_loss': None if metrics is None else metrics.q_loss[i],
-                **{name: int(count[i]) for name, count in self.counters.items()},
-                'nonfinite_fraction': summary.nonfinite_fraction[i],
-                'effective_sample_size': summary.effective_sample_size[i],
-                'collect_seconds': collect_seconds,
-                'learn_seconds': learn_seconds,
-                'validation_return': None if validation is None else validation[i],
-                'nonfinite_steps': int(summary.nonfinite_steps[i]),
-                'nonfinite_targets': None if metrics is None else metrics.nonfinite_targets[i],
-            }
-            for i, (variant, seed) in enumerate(self.config.members)
-        ]
+    def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
+        measures = bool(self.task.success)
+        return episode_rows(
+            self.config, episode, summary, self.counters, seconds, metrics, validation, measures
+        )
 
     @property
     def _model_steps_per_second(self) -> float:
@@ -256,7 +266,10 @@ class _Training:
         if self.config.learns and settings.validation_episodes and unrecorded:
             self._play_validation()
         if self.recording is not None:
-            plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
+            try:
+                plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
+            except OSError as error:
+                self.reporter.say(f'episode.png cannot be written, going on without it: {error}')
         compiled = self.programs.compiled.values()
         self.run.record(
             finished_episodes=self.episode,

@@ -65,6 +65,24 @@ def tiny_config(**changes):
     return mpq_jax.set_fields(mpq_jax.preset('pendulum', agent), fields | changes)
 
 
+def tiny_lq_config(**changes):
+    """The smallest run that learns: ten steps an episode."""
+    fields = {
+        'task': 'tests.conftest:lq_task',
+        'num_seeds': 2,
+        'planner.horizon': 2,
+        'planner.num_samples': 4,
+        'planner.num_model_draws': 1,
+        'learner.num_states': 16,
+        'learner.minibatch_size': 8,
+        'learner.epochs': 1,
+        'learner.buffer_capacity': 25,
+        'learner.hidden_width': 4,
+        'training.validation_episodes': 0,
+    }
+    return tiny_config(**(fields | changes))
+
+
 @pytest.fixture(scope='session')
 def pendulum():
     return load_task('pendulum')

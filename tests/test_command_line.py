@@ -180,6 +180,6 @@ def test_sigterm_stops_cleanly_and_says_how_to_go_on(uninterrupted, tmp_path):
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
+    assert process.returncode == 143  # 128 + SIGTERM
     assert 'stopped by SIGTERM after episode' in errors and '--resume' in errors
     assert saved_state(path).episode == len(read_rows(path / 'metrics.csv')) // 2

@@ -92,9 +92,8 @@ def run_sweep(
         with Display(cells, len(cells) - len(unfinished), costs, console) as display:
             failures = (launcher or run_here)(unfinished, directory, display)
     except Stopped as stop:
-        raise Stopped(
-            f'{str(stop).split(";")[0]}; the same command continues the sweep in {directory.path}'
-        ) from None
+        where = f'the same command continues the sweep in {directory.path}'
+        raise Stopped(f'{str(stop).split(";")[0]}; {where}', stop.signal_name) from None
     finally:
         summarize(directory, console)
     directory.record_session(unfinished, time.perf_counter() - begin)

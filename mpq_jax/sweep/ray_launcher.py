@@ -125,7 +125,7 @@ class RayLauncher:
                     display.say(f'failed, going on without it: {failures[-1]}')
         queue.shutdown()
         if stop:
-            raise Stopped(f'stopped by {stop.signal_name}')
+            raise Stopped(f'stopped by {stop.signal_name}', stop.signal_name)
         return failures
 
 
