@@ -50,7 +50,8 @@ class RunDirectory:
         Raises:
           RunError: it holds something already, or cannot be written.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        taken = self.path.exists() and not self.path.is_dir()
+        if taken or (self.path.is_dir() and any(map(_is_content, self.path.iterdir()))):
             raise RunError(
                 f'run_dir = {str(self.path)!r} exists already: continue it with --resume, or '
                 'name another directory (nothing was overwritten)'
@@ -106,6 +107,11 @@ class RunDirectory:
             yield
         except OSError as error:
             raise RunError(f'run_dir = {str(self.path)!r} cannot be written: {error}') from error
+
+
+def _is_content(path: Path) -> bool:
+    """Whether it is more than what a run leaves that was killed as it began."""
+    return not (path.name.startswith('config.json.') and path.suffix == '.tmp')
 
 
 def manifest() -> dict[str, Any]:

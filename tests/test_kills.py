@@ -1,0 +1,89 @@
+"""A training process killed at random moments ends, resumed, as if nothing had happened.
+
+Three kills in the suite; MPQ_JAX_KILLS=25 makes it so many.
+"""
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import jax
+import numpy as np
+import pytest
+
+from mpq_jax.assembly import make_programs
+from mpq_jax.checkpoint import Checkpointer
+from mpq_jax.events import read_events
+from mpq_jax.metrics import WALL_TIME_COLUMNS, read_rows
+from mpq_jax.run_directory import RunDirectory
+from tests import killed_run
+from tests.test_command_line import ROOT
+
+KILLS = int(os.environ.get('MPQ_JAX_KILLS', '3'))
+FIRST_SEEDS = (1, 7, 0)  # of the kills: learning, writing an array file, making a name stand
+
+
+def train(path, seed):
+    return subprocess.run(
+        [sys.executable, '-m', 'tests.killed_run', str(path), str(seed)],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def outcome(path):
+    """State, counters, rows and events, but for times."""
+    run, config = RunDirectory(path), killed_run.config()
+    checkpointer = Checkpointer(run.checkpoints)
+    saved, problems = checkpointer.restore(make_programs(config).state_shapes(), config)
+    checkpointer.close()
+    assert problems == []
+    leaves = [
+        jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        for x in jax.tree.leaves(saved.state)
+    ]
+    rows = [
+        {name: x for name, x in row.items() if name not in WALL_TIME_COLUMNS}
+        for row in read_rows(run.metrics_file)
+    ]
+    events = Counter(
+        (event.step, value.tag, value.simple_value)
+        for file in run.events.iterdir()
+        for event in read_events(file)
+        for value in event.summary.value
+        if not value.tag.endswith('_seconds')
+    )
+    return saved.episode, saved.counters, rows, events, [np.asarray(x) for x in leaves]
+
+
+def assert_same(one, other):
+    assert one[:4] == other[:4]
+    for left, right in zip(one[4], other[4], strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp('undisturbed') / 'run'
+    result = train(path, -1)
+    assert result.returncode == 0, result.stderr
+    return outcome(path)
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
+    seeds = itertools.chain(FIRST_SEEDS, (s for s in itertools.count() if s not in FIRST_SEEDS))
+    killed, number, finished = [], 0, True
+    while len(killed) < KILLS or not finished:
+        path = tmp_path / f'run{number}'
+        result = train(path, next(seeds) if len(killed) < KILLS else -1)
+        finished = result.returncode == 0
+        if finished:
+            assert_same(outcome(path), undisturbed)
+            number += 1
+            continue
+        assert result.returncode == -signal.SIGKILL, result.stderr
+        killed.append(re.search('to be killed: (.*)', result.stdout)[1])
+    print(f'{len(killed)} kills, {number} runs, each as undisturbed:', *killed, sep='\n  ')
