@@ -1,0 +1,93 @@
+"""Ctrl-C and SIGTERM wherever a program is: in time, with the right exit code, saying where."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.test_command_line import ROOT
+
+# The module alone: the package takes seconds to import.
+LOAD = """
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location('interrupts', 'mpq_jax/interrupts.py')
+interrupts = module_from_spec(spec)
+spec.loader.exec_module(interrupts)
+"""
+
+# Busy in C for minutes, where Python handles no signals.
+BUSY = """
+import hashlib
+with interrupts.exit_when_busy(patience=PATIENCE), interrupts.stop_on_signals() as stop:
+    stop.where = lambda: 'after episode 3 of 9; continue with --resume'
+    print('busy', flush=True)
+    hashlib.pbkdf2_hmac('sha1', b'', b'', 2**31 - 1)
+"""
+
+# Notices within a moment, and then takes its time to save.
+ATTENTIVE = """
+import time
+with interrupts.exit_when_busy(patience=60):
+    with interrupts.stop_on_signals() as stop:
+        print('busy', flush=True)
+        while not stop:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        print('saved ' + stop.signal_name, flush=True)
+time.sleep(0.2)
+raise SystemExit(interrupts.Stopped('', stop.signal_name).exit_code)
+"""
+
+
+@pytest.fixture
+def start():
+    processes = []
+
+    def begin(program):
+        process = subprocess.Popen(
+            [sys.executable, '-c', LOAD + program], cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        processes.append(process)
+        assert process.stdout.readline() == 'busy\n'
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def exit_of(process):
+    begin = time.monotonic()
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors, time.monotonic() - begin
+
+
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_busy_process_ends_after_a_while_and_says_where_it_was(start, number, code):
+    process = start(BUSY.replace('PATIENCE', '1.0'))
+    process.send_signal(number)
+    returncode, _, errors, seconds = exit_of(process)
+    assert returncode == code and 0.5 < seconds < 10
+    assert f'stopped by {number.name} after episode 3 of 9; continue with --resume' in errors
+    assert 'Traceback' not in errors
+
+
+def test_a_second_ctrl_c_ends_a_busy_process_at_once(start):
+    process = start(BUSY.replace('PATIENCE', '600'))
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    returncode, _, _, seconds = exit_of(process)
+    assert returncode == 130 and seconds < 5
+
+
+def test_a_process_that_notices_may_finish_what_it_saves(start):
+    process = start(ATTENTIVE)
+    process.send_signal(signal.SIGTERM)
+    returncode, output, errors, _ = exit_of(process)
+    assert (returncode, output, errors) == (143, 'saved SIGTERM\n', '')
