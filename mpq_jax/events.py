@@ -28,7 +28,10 @@ class EventsWriter:
         """
         directory.mkdir(parents=True, exist_ok=True)
         for file in directory.glob('*.tfevents.*'):
-            _cut(file, first_episode)
+            if file.suffix == '.tmp':  # of a run that was killed as it cut
+                file.unlink()
+            else:
+                _cut(file, first_episode)
         name = f'events.out.tfevents.{time.time_ns()}.{socket.gethostname()}'
         self._records = RecordWriter(str(directory / name))
         self._add(Event(wall_time=time.time(), file_version='brain.Event:2'))

@@ -34,9 +34,9 @@ def train(path, seed):
     )  # fmt: skip
 
 
-def outcome(path):
+def outcome(path, config=None):
     """State, counters, rows and events, but for times."""
-    run, config = RunDirectory(path), killed_run.config()
+    run, config = RunDirectory(path), config or killed_run.config()
     checkpointer = Checkpointer(run.checkpoints)
     saved, problems = checkpointer.restore(make_programs(config).state_shapes(), config)
     checkpointer.close()
