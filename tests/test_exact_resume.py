@@ -15,6 +15,8 @@ from tests.test_kills import assert_same, outcome
 NATIVE = {'real_system': 'mujoco', 'planner_physics.backend': 'mujoco'}
 MJX = {'planner_physics.backend': 'mjx', 'real_physics.backend': 'mjx'}
 
+REDRAWN = {'planner.redraw': 'episode', 'planner.bank_size': 4}
+
 
 class Interrupts(Reporter):
     """Asks for a stop when an episode is done: the one after it is the session's last."""
@@ -38,10 +40,10 @@ def config_of(task, fields):
 @pytest.mark.parametrize(
     ('task', 'fields'),
     [
-        ('pendulum', MJX | {'planner.redraw': 'episode', 'planner.bank_size': 4}),
         ('pendulum', NATIVE),
-        ('pendulum', {'agent': 'softq', 'q_data': 'dr'}),
         ('ball_in_cup', NATIVE),
+        pytest.param('pendulum', MJX | REDRAWN, marks=pytest.mark.slow),
+        pytest.param('pendulum', {'agent': 'softq', 'q_data': 'dr'}, marks=pytest.mark.slow),
         pytest.param('ball_in_cup', MJX, marks=pytest.mark.slow),
     ],
 )
