@@ -10,10 +10,10 @@ from mpq_jax.config import Config
 from mpq_jax.programs import Programs
 from mpq_jax.randomization import belief
 from mpq_jax.real_system import RealSystem
-from mpq_jax.simulator import make_simulator
+from mpq_jax.simulator import Simulator, make_simulator
 from mpq_jax.simulator.mujoco_model import load_model
 from mpq_jax.stepwise_programs import StepwisePrograms
-from mpq_jax.tasks import load_task
+from mpq_jax.tasks import Task, load_task
 from mpq_jax.validation import ConfigError
 
 
@@ -38,19 +38,27 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Pr
     for member in members:
         for parameter in task.parameters:
             belief(parameter, member.planner)
-    simulator = _simulator(task, config.planner_physics)
+    simulator = _physics(task, config, 'planner_physics')
     stepwise = config.real_system != 'simulated'
     _check_real_systems(config, real_systems)
     if config.real_system == 'mujoco':
         load_model(task, config.real_physics)
     # One trace serves both where they are the same.
-    real = _simulator(task, config.real_physics)
+    real = _physics(task, config, 'real_physics')
     over_devices = layout(config, devices=1 if stepwise else None)
     at_once = memory.members_at_once(config, simulator, over_devices.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
     members = member_configs(chunked)
     parts = chunked, members, make_agent(chunked, simulator), real, over_devices, at_once
     return StepwisePrograms(*parts, own_systems=real_systems) if stepwise else Programs(*parts)
+
+
+def _physics(task: Task, config: Config, which: str) -> Simulator:
+    try:
+        return _simulator(task, getattr(config, which))
+    except ConfigError as error:  # which names the field of either as 'physics.'
+        field = error.field.replace('physics.', f'{which}.', 1)
+        raise ConfigError(field, error.value, error.allowed) from None
 
 
 def _check_real_systems(config: Config, real_systems: Sequence[RealSystem]) -> None:

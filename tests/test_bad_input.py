@@ -57,6 +57,14 @@ def test_settings_that_do_not_go_together():
         mpq_jax.train(tiny_config(**{'learner.buffer_capacity': 100}), 'never_made')
 
 
+@pytest.mark.parametrize('physics', ['planner_physics', 'real_physics'])
+def test_a_timestep_that_does_not_divide_the_control_step(physics):
+    config = tiny_config(**{f'{physics}.backend': 'mjx', f'{physics}.timestep': 7.0})
+    with pytest.raises(ConfigError, match='a whole fraction of') as error:
+        mpq_jax.train(config, 'never_made')
+    assert error.value.field == f'{physics}.timestep'
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
