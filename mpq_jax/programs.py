@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax import keys, learner, memory, replay_buffer
+from mpq_jax import keys, learner, memory, mppi, replay_buffer
 from mpq_jax.agent import Agent, QParams
 from mpq_jax.batch import Layout, Numbers, stacked_numbers
 from mpq_jax.batching import map_in_chunks
@@ -180,7 +180,7 @@ class Programs:
         def one(numbers: Numbers, key, models):
             if not self.config.learns:
                 return SeedState(key, models, (), (), (), jnp.float32(-jnp.inf))
-            transition = example_transition(self.real)
+            transition = example_transition(self.real, self._example_plan)
             observation = jnp.zeros(transition.observation.shape)
             network_key = keys.stream(key, 'network')
             state = learner.init(numbers.learner, self.agent, observation, network_key)
@@ -196,6 +196,7 @@ class Programs:
             result = run_episode(
                 numbers.planner, self.agent, self.real, state.learner.params, models,
                 keys.stream(state.key, 'train', episode), plants,
+                keep_plans=self.config.learner.warm_start,
             )  # fmt: skip
             buffer = replay_buffer.add(state.buffer, result.transitions, result.valid)
             return state._replace(buffer=buffer), result.summary
@@ -236,6 +237,11 @@ class Programs:
         seed_keys, simulator = self._seed_keys, self.agent.simulator
         models = stacked(planner_models, self.members, simulator, seed_keys)
         return stacked_numbers(self.members), seed_keys, models
+
+    @property
+    def _example_plan(self):
+        kept = self.config.learns and self.config.learner.warm_start
+        return mppi.zero_controls(self.config.planner, self.agent.simulator) if kept else ()
 
     @property
     def _seed_keys(self) -> jax.Array:
