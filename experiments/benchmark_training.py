@@ -185,4 +185,4 @@ def _print(count: int, measured: dict[str, Any], console: Console) -> None:
 
 
 if __name__ == '__main__':
-    command_line.run(main)
+    command_line.run(main, cores_as_devices=False)

@@ -253,7 +253,9 @@ class Programs:
         if name not in self.compiled:
             self.on_compile(name)
             split = self.layout.split(fn, replicated, len(args))
-            self.compiled[name] = compile(split, *args, name=name, donate=donate)
+            self.compiled[name] = compile(
+                split, *args, name=name, donate=donate, out_shardings=self.layout.sharding
+            )
         return self.compiled[name](*args)
 
 
