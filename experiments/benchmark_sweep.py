@@ -101,7 +101,7 @@ def _seconds(contenders: dict[str, Programs]) -> dict[str, dict[str, float]]:
 
 def _on_a_copy(program, state):
     """Programs take over their state's buffers."""
-    return program(jax.tree.map(jnp.copy, state), 3)
+    return program(jax.tree.map(lambda x: jax.device_put(jnp.copy(x), x.sharding), state), 3)
 
 
 def _by_devices(console) -> dict[str, dict[str, float]]:
