@@ -240,9 +240,11 @@ def test_memory_is_estimated_and_chunked(equations_pendulum):
     assert memory.plans_at_once(roomy, equations_pendulum, wanted=64, batch=2) == 64
     tight = tiny_config(**{'training.memory_gib': 10.5 * 2 * one / 2**30})
     assert memory.plans_at_once(tight, equations_pendulum, wanted=64, batch=2) == 8  # of ten
+    tight = tiny_config(**{'training.memory_gib': 2.5 * one / 2**30})
+    assert memory.members_at_once(tight, equations_pendulum, batch=6) == 2
     with pytest.raises(ConfigError, match=r'training\.memory_gib'):
-        nothing = tiny_config(**{'training.memory_gib': one / 2**30})
-        memory.plans_at_once(nothing, equations_pendulum, wanted=64, batch=2)
+        nothing = tiny_config(**{'training.memory_gib': 0.5 * one / 2**30})
+        memory.members_at_once(nothing, equations_pendulum, batch=6)
 
 
 def test_memory_estimate_covers_what_xla_allots(mjx_pendulum):
