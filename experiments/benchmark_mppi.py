@@ -202,4 +202,4 @@ def _write(rows, latency, left_out: list[str], console: Console) -> None:
 
 
 if __name__ == '__main__':
-    command_line.run(main)
+    command_line.run(main, cores_as_devices=False)

@@ -58,7 +58,8 @@ def main() -> None:
 def _programs(alone: bool) -> Programs:
     variants = tuple({'planner.temperature': float(text)} for text in FLAGS.temperatures)
     fields = {'num_seeds': 1} if alone else {'num_seeds': FLAGS.num_seeds, 'variants': variants}
-    return make_programs(command_line.config_from_flags(FLAGS, **fields))
+    config = mpq_jax.set_fields(command_line.config_from_flags(FLAGS), fields)
+    return make_programs(config.validate())
 
 
 def _alone_and_together() -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _seconds(contenders: dict[str, Programs]) -> dict[str, dict[str, float]]:
 
 def _on_a_copy(program, state):
     """Programs take over their state's buffers."""
-    return program(jax.tree.map(jnp.copy, state), 3)
+    return program(jax.tree.map(lambda x: jax.device_put(jnp.copy(x), x.sharding), state), 3)
 
 
 def _by_devices(console) -> dict[str, dict[str, float]]:

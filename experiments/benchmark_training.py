@@ -149,7 +149,7 @@ def _logging_call(config: Config):
     scratch = Path(tempfile.mkdtemp())
     writer = MetricsWriter(scratch / 'metrics.csv', scratch / 'events', 0)
     rows = [
-        {'seed': s, 'episode': 0, 'return': -1.0, 'env_steps': 200, 'model_steps': 1}
+        {'variant': 0, 'seed': s, 'episode': 0, 'return': -1.0, 'env_steps': 200, 'model_steps': 1}
         for s in config.seeds
     ]
     return lambda: writer.write(rows)
@@ -185,4 +185,4 @@ def _print(count: int, measured: dict[str, Any], console: Console) -> None:
 
 
 if __name__ == '__main__':
-    command_line.run(main)
+    command_line.run(main, cores_as_devices=False)

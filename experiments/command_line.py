@@ -84,9 +84,21 @@ def default_run_dir(config: Config) -> str:
     return os.path.join('runs', f'{task}_{config.agent}_{stamp}')
 
 
-def run(main: Callable[[], None]) -> None:
+def use_all_cores() -> None:
+    """Makes each CPU core a device of its own, for batches to lie on (BUILD_NOTES.md).
+
+    Unless the user said how many there shall be. Before JAX is first used.
+    """
+    said = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
+    if not said and 'JAX_NUM_CPU_DEVICES' not in os.environ:
+        jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+
+
+def run(main: Callable[[], None], cores_as_devices: bool = True) -> None:
     """Runs an entry point: precision set, user errors as one line, signals as a clean stop."""
     logging.set_verbosity(logging.WARNING)
+    if cores_as_devices:
+        use_all_cores()
     jax.config.update('jax_default_matmul_precision', 'float32')  # no TF32 on GPUs
     if jax.default_backend() != 'cpu' and 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
         cache = os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))

@@ -70,7 +70,7 @@ def horizon_ablation(directory: SweepDirectory, points: list[Fields], console: C
     _show(console, f'{task}: {counted} by horizon, and a mean of the last quarter', rows)
 
 
-def test_success(
+def success_table(
     directory: SweepDirectory, points: list[Fields], episodes: int, console: Console
 ) -> None:
     """Table 2: the share of test episodes on the true system that succeed.
@@ -78,7 +78,7 @@ def test_success(
     Evaluations that an earlier call finished are not run again.
     """
     task = directory.read()['fixed']['task']
-    theirs = published.test_success(task)
+    theirs = published.success_rates(task)
     rows = []
     for point in points:
         results = [

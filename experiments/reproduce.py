@@ -107,7 +107,7 @@ def _horizon_ablation(task: str) -> list[Fields]:
 
 
 def _table(directory: SweepDirectory, points: list[Fields], console: Console) -> None:
-    paper_figures.test_success(directory, points, FLAGS.test_episodes, console)
+    paper_figures.success_table(directory, points, FLAGS.test_episodes, console)
 
 
 _EXPERIMENTS = {

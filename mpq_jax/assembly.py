@@ -45,7 +45,9 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Pr
         load_model(task, config.real_physics)
     # One trace serves both where they are the same.
     real = _physics(task, config, 'real_physics')
-    over_devices = layout(config, devices=1 if stepwise else None)
+    # Native MuJoCo uses all cores by itself.
+    native = stepwise or 'mujoco' in (simulator.backend, real.backend)
+    over_devices = layout(config, devices=1 if native else None)
     at_once = memory.members_at_once(config, simulator, over_devices.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
     members = member_configs(chunked)

@@ -58,13 +58,19 @@ class Layout:
     def per_device(self) -> int:
         return self.padded // len(self.devices)
 
+    @property
+    def sharding(self) -> NamedSharding | None:
+        """Of the leading axis; None on one device."""
+        if len(self.devices) == 1:
+            return None
+        return NamedSharding(self._mesh, PartitionSpec(_AXIS))
+
     def placed(self, tree):
         """Arrays `[size, ...]`, padded, each device holding its part of the leading axis."""
         if len(self.devices) == 1:
             return tree
         rows = np.minimum(np.arange(self.padded), self.size - 1)
-        sharding = NamedSharding(self._mesh, PartitionSpec(_AXIS))
-        return jax.tree.map(lambda x: jax.device_put(jnp.asarray(x)[rows], sharding), tree)
+        return jax.tree.map(lambda x: jax.device_put(jnp.asarray(x)[rows], self.sharding), tree)
 
     def trimmed(self, tree):
         """The first `size` rows of arrays `[padded, ...]`."""

@@ -1,29 +1,26 @@
-"""Checkpoints: all that shapes a run's future, whole or not there.
+"""Checkpoints with Orbax: all that shapes a run's future, whole or not there.
 
-`checkpoints/episode_N/` holds `state.npz` (everything but the replay buffer's transitions) and
-`record.json`, which names the files of `buffer/` that hold those.
+Of the replay buffer only the filled part is written.
 """
 
-import json
-import os
-import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
+import contextlib
+import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
 
 from mpq_jax import overrides
-from mpq_jax.buffer_files import BufferFiles
 from mpq_jax.config import Config
 from mpq_jax.programs import SeedState
-from mpq_jax.run_directory import sync_directory, write_arrays, write_atomically
 from mpq_jax.validation import ConfigError, RunError
 
 # Fields that a continued run may change: they do not shape what was computed.
 MAY_CHANGE = ('episodes', 'training.')
-_PREFIX = 'episode_'
+_PREFIX = 'episode'
+_STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
 
 
 class Checkpoint(NamedTuple):
@@ -37,10 +34,14 @@ class Checkpointer:
     """Saves in the background, keeps the latest few, and restores past broken ones."""
 
     def __init__(self, directory: Path, keep: int = 2):
-        self._directory, self._keep = directory, keep
-        self._buffer = BufferFiles(directory.parent / 'buffer')
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix='checkpoint')
-        self._writing: Future | None = None
+        logging.getLogger('absl').setLevel(logging.CRITICAL)  # errors are raised
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, step_prefix=_PREFIX, cleanup_tmp_directories=True
+        )
+        self._directory = directory
+        self._manager = ocp.CheckpointManager(
+            directory.absolute(), options=options, item_names=('state', 'record')
+        )
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Starts writing; the arrays are copied first, so they may be donated at once.
@@ -48,26 +49,38 @@ class Checkpointer:
         Raises:
           RunError: this or the save before it could not be written.
         """
-        self.wait()
-        state, part = checkpoint.state, None
-        arrays = {}
-        if state.buffer != ():
-            part = self._buffer.part(checkpoint.episode, state.buffer, checkpoint.counters)
-            arrays = _to_saved(state._replace(buffer=state.buffer._replace(storage=())))
-        else:
-            arrays = _to_saved(state)
-        record = {'counters': checkpoint.counters, 'config': overrides.to_dict(checkpoint.config)}
-        self._writing = self._pool.submit(self._write, checkpoint.episode, arrays, record, part)
+        filled = _filled(checkpoint.state.buffer)
+        record = {
+            'counters': checkpoint.counters,
+            'config': overrides.to_dict(checkpoint.config),
+            'filled': filled,
+        }
+        arguments = ocp.args.Composite(
+            state=ocp.args.StandardSave(_to_saved(checkpoint.state, filled)),
+            record=ocp.args.JsonSave(record),
+        )
+        with self._writing():
+            self._manager.save(checkpoint.episode, args=arguments)
 
     def wait(self) -> None:
         """Until the last save is on disk. Raises RunError where it could not be written."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits, and leaves the error of a save that nobody waited for to the next resume."""
-        self._pool.shutdown(wait=True)
+        with contextlib.suppress(Exception):
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Whatever Orbax and its storage make of a disk that takes no more."""
+        try:
+            yield
+        except Exception as error:
+            raise RunError(
+                f'{self._directory} cannot be written: {_first_line(error)}'
+            ) from error
 
     def restore(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
         """The latest checkpoint that can be read, and a message for each that could not.
@@ -84,85 +97,44 @@ class Checkpointer:
           ConfigError: it was made with another config.
         """
         problems: list[str] = []
-        steps = self._steps()
+        steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
                 return self._read(step, template, config), problems
             except _Mismatch as mismatch:
                 raise mismatch.error from None
-            except Exception as error:  # whatever a damaged file makes of its reader
-                reason = str(error).strip().splitlines() or ['']
+            except Exception as error:  # whatever Orbax makes of a damaged directory
                 problems.append(
-                    f'checkpoint {_PREFIX}{step} in {self._directory} is unreadable and was '
-                    f'skipped ({type(error).__name__}: {reason[0][:200]})'
+                    f'checkpoint {_PREFIX}_{step} in {self._directory} is unreadable and was '
+                    f'skipped ({_first_line(error)})'
                 )
         if steps:
             raise RunError('no checkpoint can be read:\n  ' + '\n  '.join(problems))
         return None, problems
 
-    def _steps(self) -> list[int]:
-        """Episodes of the checkpoints there, the latest first."""
-        if not self._directory.is_dir():
-            return []
-        names = [path.name.removeprefix(_PREFIX) for path in self._directory.glob(f'{_PREFIX}*')]
-        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
-
-    def _path(self, step: int) -> Path:
-        return self._directory / f'{_PREFIX}{step}'
-
-    def _write(self, step: int, arrays: dict, record: dict, part) -> None:
-        """Beside its place first; there by one rename, when everything is on disk."""
-        temporary = self._directory / f'tmp.{os.getpid()}'
-        try:
-            self._directory.mkdir(exist_ok=True)
-            for left in self._directory.glob('tmp.*'):
-                shutil.rmtree(left)
-            temporary.mkdir()
-            record['buffer'] = self._buffer.write(part) if part is not None else []
-            write_arrays(temporary / 'state.npz', arrays)
-            write_atomically(temporary / 'record.json', json.dumps(record))
-            if self._path(step).exists():  # skipped when it was read, or of a longer run
-                shutil.rmtree(self._path(step))
-            temporary.rename(self._path(step))
-            sync_directory(self._directory)
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise RunError(
-                f'checkpoint {self._path(step)} cannot be written: {error} (the one before stands)'
-            ) from error
-        self._remove_old(step)
-
-    def _remove_old(self, latest: int) -> None:
-        kept = [step for step in self._steps() if step <= latest][: self._keep]
-        for step in self._steps():
-            if step not in kept:
-                shutil.rmtree(self._path(step), ignore_errors=True)
-        self._buffer.remove_all_but({name for step in kept for name in self._buffer_names(step)})
-
-    def _buffer_names(self, step: int) -> list[str]:
-        try:
-            record = json.loads((self._path(step) / 'record.json').read_text())
-            return [entry['file'] for entry in record['buffer']]
-        except (OSError, ValueError, KeyError):
-            return []
-
     def _read(self, step: int, template: SeedState, config: Config) -> Checkpoint:
-        record = json.loads((self._path(step) / 'record.json').read_text())
+        only = ocp.args.Composite(record=ocp.args.JsonRestore())
+        record = self._manager.restore(step, args=only)['record']
         made_with = overrides.from_dict(record['config'])
         try:
             check_matches(config, made_with)
         except ConfigError as error:
             raise _Mismatch(error) from error
-        with np.load(self._path(step) / 'state.npz', allow_pickle=False) as file:
-            saved = {name: file[name] for name in file.files}
-        if template.buffer == ():
-            return Checkpoint(step, _from_saved(saved, template), record['counters'], made_with)
-        bare = template._replace(buffer=template.buffer._replace(storage=()))
-        state = _from_saved(saved, bare)
-        storage = self._buffer.read(record['buffer'], template.buffer.storage)
-        state = state._replace(buffer=state.buffer._replace(storage=storage))
-        self._buffer.continue_from(record['buffer'], state.buffer, record['counters'])
+        shapes = jax.eval_shape(lambda state: _to_saved(state, record['filled']), template)
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # wherever it was made
+        shapes = {
+            name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
+            for name, x in shapes.items()
+        }
+        only = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+        state = _from_saved(self._manager.restore(step, args=only)['state'], template)
         return Checkpoint(step, state, record['counters'], made_with)
+
+
+def latest_episode(directory: Path) -> int:
+    """Of the checkpoints that are whole; 0 where there is none."""
+    names = (path.name.removeprefix(f'{_PREFIX}_') for path in directory.glob(f'{_PREFIX}_*'))
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 class _Mismatch(Exception):
@@ -192,28 +164,44 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _to_saved(state: SeedState) -> dict[str, np.ndarray]:
-    """Leaves by path, typed keys as numbers; copies on the host."""
+def _filled(buffer: Any) -> int:
+    """How many transitions to write a member: a power of two, so that few programs compile."""
+    if buffer == ():
+        return 0
+    most = int(jnp.max(buffer.size))
+    return min(1 << max(most - 1, 0).bit_length(), buffer.storage.cost.shape[1])
+
+
+def _to_saved(state: SeedState, filled: int) -> dict[str, jax.Array]:
+    """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out.
+
+    Copies, because the originals are donated to the next program while Orbax still writes.
+    """
     leaves = jax.tree_util.tree_leaves_with_path(state)
     plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
-    return {name: np.array(leaf) for name, leaf in plain.items()}
+    return {
+        name: leaf[:, :filled].copy() if name.startswith(_STORAGE) else jnp.copy(leaf)
+        for name, leaf in plain.items()
+        if leaf.size
+    }
 
 
-def _from_saved(saved: dict[str, np.ndarray], template: SeedState) -> SeedState:
-    """Raises ValueError where shape or type is another than the template's."""
-
+def _from_saved(saved: dict[str, jax.Array], template: SeedState) -> SeedState:
     def leaf(path, like):
-        name = _name(path)
-        if name not in saved:
-            raise ValueError(f'{name} is missing')
-        if _is_key(like):
-            return jax.random.wrap_key_data(jax.numpy.asarray(saved[name]))
-        if (saved[name].shape, saved[name].dtype) != (like.shape, like.dtype):
-            raise ValueError(f'{name} is {saved[name].dtype}{saved[name].shape}, not {like}')
-        return jax.numpy.asarray(saved[name])
+        if not like.size:
+            return jnp.zeros(like.shape, like.dtype)
+        value = saved[_name(path)]
+        if _name(path).startswith(_STORAGE):
+            return jnp.zeros(like.shape, like.dtype).at[:, : value.shape[1]].set(value)
+        return jax.random.wrap_key_data(value) if _is_key(like) else value
 
     return jax.tree_util.tree_map_with_path(leaf, template)
 
 
 def _name(path) -> str:
     return jax.tree_util.keystr(path, simple=True, separator='.')
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or ['']
+    return f'{type(error).__name__}: {lines[0][:600]}'

@@ -26,7 +26,9 @@ class CompiledFunction:
         return self.executable(*args)
 
 
-def compile(fn: Callable, *args, name: str = '', donate: tuple[int, ...] = ()) -> CompiledFunction:
+def compile(
+    fn: Callable, *args, name: str = '', donate: tuple[int, ...] = (), out_shardings=None
+) -> CompiledFunction:
     """Compiles a function ahead of time for the default backend.
 
     Args:
@@ -34,12 +36,14 @@ def compile(fn: Callable, *args, name: str = '', donate: tuple[int, ...] = ()) -
       *args: example arguments, or `jax.ShapeDtypeStruct`s in their place.
       name: for messages; the function's own if empty.
       donate: positions of arguments whose buffers the result may take over.
+      out_shardings: how results lie on several devices, as for `jax.jit`; XLA's choice if None.
 
     Returns:
       A callable for arguments of the same shapes and types.
     """
     begin = time.perf_counter()
-    lowered = jax.jit(fn, donate_argnums=donate).lower(*args)
+    chosen = {} if out_shardings is None else {'out_shardings': out_shardings}
+    lowered = jax.jit(fn, donate_argnums=donate, **chosen).lower(*args)
     executable = _compile(lowered)
     memory = executable.memory_analysis()
     return CompiledFunction(

@@ -83,6 +83,8 @@ class LearnerConfig:
     num_minibatches: int = static(100)  # per_minibatch: M
     minibatch_size: int = static(64)  # K
     target_iterations: int = static(0)  # MPPI iterations before V(s'); 0: one batch of the prior
+    warm_start: bool = static(False)  # V(s') from the agent's plan at s', not from zero controls
+    rounds_kept: int = static(1)  # fitted: the last rounds' targets are fitted again, this many
     target_network: bool = static(False)
     target_chunk: int = static(0)  # states whose targets are made at once; 0: as many as fit
     buffer_capacity: int = static(20_000)  # transitions a seed
@@ -96,6 +98,7 @@ class LearnerConfig:
         for name in (
             'episodes_per_round',
             'num_states',
+            'rounds_kept',
             'epochs',
             'num_minibatches',
             'minibatch_size',

@@ -1,6 +1,6 @@
 """One episode of an agent on a real system that is itself JAX: a single scan."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,8 +59,8 @@ def describe(task: Task, reading: Reading, variables: Variables, state: State, a
     )
 
 
-def example_transition(real: Simulator) -> Transition:
-    """The shapes and types of one transition of a real system."""
+def example_transition(real: Simulator, next_plan=()) -> Transition:
+    """The shapes and types of one transition of a real system, which keeps plans like that one."""
 
     def first():
         state = real.state(real.task.reset(jax.random.key(0)))
@@ -68,7 +68,7 @@ def example_transition(real: Simulator) -> Transition:
         here = describe(real.task, reading, state.variables, state, jnp.zeros(real.action_size))
         return Transition(
             state, here.observation, here.action, here.cost, state, here.observation,
-            here.terminated,
+            here.terminated, next_plan,
         )  # fmt: skip
 
     return jax.eval_shape(first)
@@ -88,6 +88,7 @@ def run_episode(
     models: Model,
     key: jax.Array,
     plants: Model = (),
+    keep_plans: bool = False,
 ) -> Episode:
     """Runs one episode on the true model of `real`, as one scan of `episode_steps`.
 
@@ -100,6 +101,7 @@ def run_episode(
       key: the episode's; fixes the start and the planner's noise.
       plants: models of the system itself, leading axis M, one of which is drawn for every
         control step (domain randomisation); () for the true one throughout.
+      keep_plans: whether transitions hold the plan at s', for targets that start from it.
 
     Returns:
       The transitions, a prefix of which is valid: an episode ends at a termination, and before
@@ -124,20 +126,29 @@ def run_episode(
         taken = alive & ~instant.terminated & finite
         broken = alive & ~instant.terminated & ~finite
         state = jax.tree.map(lambda new, old: jnp.where(taken, new, old), following, state)
-        return (state, controls, taken), (instant, taken, broken, info)
+        kept = controls if keep_plans else ()
+        return (state, controls, taken), (instant, taken, broken, info, kept)
 
     carry = (start, mppi.zero_controls(planner, agent.simulator), jnp.array(True))
     (last_state, _, _), history = jax.lax.scan(control_step, carry, jnp.arange(task.episode_steps))
-    instants, valid, broken, info = history
+    instants, valid, broken, info, plans = history
     reading = real.read(true_model, last_state)
     last = describe(task, reading, last_state.variables, last_state, instants.action[-1])
-    return assemble(instants, last, valid, broken, info)
+    return assemble(instants, last, valid, broken, info, plans)
 
 
 def assemble(
-    instants: Instant, last: Instant, valid: jax.Array, broken: jax.Array, info: mppi.Diagnostics
+    instants: Instant,
+    last: Instant,
+    valid: jax.Array,
+    broken: jax.Array,
+    info: mppi.Diagnostics,
+    plans: Any = (),
 ) -> Episode:
-    """Joins the instants `[T]` of an episode, and the one after them, into transitions."""
+    """Joins the instants `[T]` of an episode, and the one after them, into transitions.
+
+    `plans` `[T, H, nu]` are those after each step, or ().
+    """
     following = jax.tree.map(lambda x, end: jnp.concatenate([x[1:], end[None]]), instants, last)
     transitions = Transition(
         state=instants.state,
@@ -147,6 +158,7 @@ def assemble(
         next_state=following.state,
         next_observation=following.observation,
         terminated=following.terminated,
+        next_plan=plans,
     )
     steps = jnp.sum(valid, dtype=jnp.int32)
     final = jnp.maximum(steps - 1, 0)

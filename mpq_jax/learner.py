@@ -20,6 +20,7 @@ class LearnerState(NamedTuple):
     params: QParams
     target_params: QParams  # () without a target network
     optimizer: optax.OptState
+    kept: Any = ()  # Examples [R - 1, B] of the last rounds, R = rounds_kept; target NaN: none yet
 
 
 class LearnMetrics(NamedTuple):
@@ -43,7 +44,22 @@ def init(config: LearnerConfig, agent: Agent, observation: jax.Array, key: jax.A
     assert agent.network is not None
     action = jnp.zeros(agent.simulator.action_size)
     params = agent.network.init(key, observation, action)
-    return LearnerState(params, params if config.target_network else (), _ADAM.init(params))
+    target_params = params if config.target_network else ()
+    return LearnerState(
+        params, target_params, _ADAM.init(params), _no_examples(config, observation, action)
+    )
+
+
+def _no_examples(config: LearnerConfig, observation: jax.Array, action: jax.Array):
+    """Room for the examples of earlier rounds, which the loss masks out until there are some."""
+    if config.rounds_kept == 1 or config.mode != 'fitted':
+        return ()
+    shape = config.rounds_kept - 1, config.num_states
+    return Examples(
+        jnp.zeros(shape + observation.shape),
+        jnp.zeros(shape + action.shape),
+        jnp.full(shape, jnp.nan),
+    )
 
 
 def learn(
@@ -81,6 +97,7 @@ def make_targets(
         value, _ = mppi.state_value(
             planner, agent.simulator, terminal_cost, models, transition.next_state, key,
             iterations=config.target_iterations,
+            controls=transition.next_plan if config.warm_start else None,
         )  # fmt: skip
         following = jnp.where(transition.terminated, 0.0, planner.discount * value)
         return transition.cost + following
@@ -125,6 +142,12 @@ def _fitted_round(planner, config, agent, models, state, buffer, key):
     params = state.target_params if config.target_network else state.params
     targets = make_targets(planner, config, agent, models, params, batch, target_key)
     examples = Examples(batch.observation, batch.action, targets)
+    if config.rounds_kept > 1:
+        every = jax.tree.map(
+            lambda new, old: jnp.concatenate([new[None], old]), examples, state.kept
+        )
+        state = state._replace(kept=jax.tree.map(lambda x: x[:-1], every))
+        examples = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), every)
     state, loss = fit(config, agent, state, examples, order_key)
     return state, _metrics(loss, targets)
 
@@ -163,7 +186,7 @@ def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, bat
     target_params = state.target_params
     if config.target_network:
         target_params = optax.incremental_update(params, target_params, config.polyak)
-    return LearnerState(params, target_params, optimizer), value
+    return LearnerState(params, target_params, optimizer, state.kept), value
 
 
 def _metrics(q_loss: jax.Array, targets: jax.Array) -> LearnMetrics:

@@ -91,17 +91,20 @@ def state_value(
     key: jax.Array,
     *,
     iterations: int,
+    controls: jax.Array | None = None,
 ) -> tuple[jax.Array, Diagnostics]:
     """Soft value V(s) of a state: its free energy (Eqs. 7, 24).
 
-    Starts from zero controls, improves them by `iterations` of MPPI (0: stays at the prior),
-    and takes the free energy of a fresh batch from the resulting distribution.
+    Starts from `controls` `[H, nu]`, or zero controls (the prior) if None, improves them by
+    `iterations` of MPPI, and takes the free energy of a fresh batch from the resulting
+    distribution.
 
     Returns:
       V, a scalar (infinite when no sample was finite), and diagnostics of the fresh batch.
     """
     plan_key, value_key = jax.random.split(key)
-    controls = zero_controls(config, simulator)
+    if controls is None:
+        controls = zero_controls(config, simulator)
     if iterations:
         controls, _ = plan(
             config, simulator, terminal_cost, models, state, controls, plan_key,

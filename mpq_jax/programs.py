@@ -181,7 +181,7 @@ class Programs:
         def one(numbers: Numbers, key, models):
             if not self.config.learns:
                 return SeedState(key, models, (), (), (), jnp.float32(-jnp.inf))
-            transition = example_transition(self.real)
+            transition = example_transition(self.real, self._example_plan)
             observation = jnp.zeros(transition.observation.shape)
             network_key = keys.stream(key, 'network')
             state = learner.init(numbers.learner, self.agent, observation, network_key)
@@ -197,6 +197,7 @@ class Programs:
             result = run_episode(
                 numbers.planner, self.agent, self.real, state.learner.params, models,
                 keys.stream(state.key, 'train', episode), plants,
+                keep_plans=self.config.learner.warm_start,
             )  # fmt: skip
             buffer = replay_buffer.add(state.buffer, result.transitions, result.valid)
             return state._replace(buffer=buffer), result.summary
@@ -242,6 +243,11 @@ class Programs:
         return stacked_numbers(self.members), seed_keys, models
 
     @property
+    def _example_plan(self):
+        kept = self.config.learns and self.config.learner.warm_start
+        return mppi.zero_controls(self.config.planner, self.agent.simulator) if kept else ()
+
+    @property
     def _seed_keys(self) -> jax.Array:
         return keys.seed_keys([member.seed for member in self.members])
 
@@ -251,7 +257,9 @@ class Programs:
         if name not in self.compiled:
             self.on_compile(name)
             split = self.layout.split(fn, replicated, len(args))
-            self.compiled[name] = compile(split, *args, name=name, donate=donate)
+            self.compiled[name] = compile(
+                split, *args, name=name, donate=donate, out_shardings=self.layout.sharding
+            )
         return self.compiled[name](*args)
 
 

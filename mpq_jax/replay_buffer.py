@@ -1,6 +1,6 @@
 """A ring buffer of transitions, as a pytree of fixed size."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ class Transition(NamedTuple):
     next_state: State
     next_observation: jax.Array  # [no]
     terminated: jax.Array  # bool; a time limit is no termination
+    next_plan: Any = ()  # [H, nu], the agent's shifted plan at s'; () where it is not kept
 
 
 class ReplayBuffer(NamedTuple):

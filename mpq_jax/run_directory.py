@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import importlib.metadata
-import io
 import json
 import os
 import platform
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from mpq_jax import overrides
 from mpq_jax.config import Config
@@ -143,22 +141,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """As `.npz`, which holds a checksum of each array: on disk when this returns, or not there."""
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)  # type: ignore[arg-type]
-    write_atomically(path, stream.getvalue())
-
-
-def sync_directory(path: Path) -> None:
-    """Makes the names in a directory outlive a crash of the machine."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _module_name() -> str:

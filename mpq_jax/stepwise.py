@@ -51,15 +51,16 @@ class StepwiseRunner:
         models: Model,
         systems: Sequence[RealSystem],
         keys: jax.Array,
+        keep_plans: bool = False,
     ) -> Episode:
         """One episode on each of the S systems, with keys `[S]`; leading axis S throughout.
 
-        Systems step in parallel threads.
+        Systems step in parallel threads. With `keep_plans`, transitions hold the plan at s'.
         """
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
         now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
         alive = np.ones(self._seeds, bool)
-        controls, history = self._controls, []
+        controls, history, plans = self._controls, [], []
         for t in range(self._task.episode_steps):
             instant, controls, info = self.program(
                 planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(t)
@@ -73,13 +74,15 @@ class StepwiseRunner:
             now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
             alive = taken
             history.append((instant, taken, broken, info))
+            plans.append(np.asarray(controls))
         instants, valid, broken, info = jax.tree.map(
             lambda *leaves: np.stack(leaves, axis=1), *history
         )
         last, _, _ = self.program(
             planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(0)
         )
-        return self._assemble(instants, last, valid, broken, info)
+        kept = np.stack(plans, axis=1) if keep_plans else ()
+        return self._assemble(instants, last, valid, broken, info, kept)
 
 
 def measured_start(agent: Agent, key: jax.Array) -> Measurement:

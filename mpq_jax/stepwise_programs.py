@@ -54,8 +54,9 @@ class StepwisePrograms(Programs):
             f'draw {purpose} {len(which)}', draw, numbers, seed_keys, models, which
         )
         runner = self._runner(len(which), numbers, q_params, models)
+        keep_plans = purpose == 'train' and self.config.learner.warm_start
         return runner.run(
-            numbers.planner, q_params, models, self._systems(len(which)), episode_keys
+            numbers.planner, q_params, models, self._systems(len(which)), episode_keys, keep_plans
         )
 
     def _runner(self, size: int, numbers: Numbers, q_params: QParams, models) -> StepwiseRunner:

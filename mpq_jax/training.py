@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mpq_jax import plots
 from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.config import Config
 from mpq_jax.divergence import count_restores, too_many_restores
 from mpq_jax.episode import Summary
@@ -90,7 +90,7 @@ class _Training:
         self.state: SeedState
         self.episode = 0  # episodes completed
         self.saved = 0  # of these, in a checkpoint
-        stop.where = lambda: self._where(self.saved)
+        stop.where = self._where
         self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
         self.recording: Transition | None = None  # one episode, for the figure
@@ -110,20 +110,20 @@ class _Training:
                 self._loop(writer, checkpointer)
                 checkpointer.wait()
             except RunError as error:
-                raise RunError(f'{error}\nstopped {self._where(self.saved)}') from error
+                raise RunError(f'{error}\nstopped {self._where()}') from error
             finally:
                 writer.close()
         finally:
             checkpointer.close()
         if self.episode < self.config.episodes:
             name = self.stop.signal_name
-            raise Stopped(f'stopped by {name} {self._where(self.episode)}', name)
+            raise Stopped(f'stopped by {name} {self._where()}', name)
         self._finish()
 
-    def _where(self, episode: int) -> str:
-        """How far the run is, and how it goes on."""
+    def _where(self) -> str:
+        """How far the saved run is, and how it goes on."""
         return (
-            f'after episode {episode} of {self.config.episodes}; '
+            f'after episode {latest_episode(self.run.checkpoints)} of {self.config.episodes}; '
             f'continue with --run_dir={self.run.path} --resume'
         )
 

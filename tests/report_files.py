@@ -71,7 +71,7 @@ def write_run_with_baseline(path):
 
 def summary(horizon):
     low, high = bootstrap_interval(returns(horizon).mean(axis=1))
-    figure = {'mean': returns(horizon).mean(), 'iqm': -1.0, 'low': float(low), 'high': float(high)}
+    figure = {'mean': -1.0, 'iqm': returns(horizon).mean(), 'low': float(low), 'high': float(high)}
     return {
         'configuration': HORIZONS.index(horizon),
         'label': f'H={horizon}' + (INJECTION if horizon == 4 else ''),

@@ -87,7 +87,7 @@ def test_the_planner_steps_more_coarsely_than_the_real_system(task):
     config = mpq_jax.preset('ball_in_cup')
     planner, real = (load_model(task, p).opt for p in (config.planner_physics, config.real_physics))
     assert (planner.timestep, planner.iterations, planner.ls_iterations) == (0.01, 2, 4)
-    assert (real.timestep, real.iterations, real.ls_iterations) == (0.002, 100, 50)
+    assert (real.timestep, real.iterations, real.ls_iterations) == (0.002, 4, 8)
 
 
 def test_start_states_never_touch(task, model, recorded):

@@ -68,7 +68,7 @@ def analytic_q(config: PlannerConfig) -> Quadratic:
     return q
 
 
-def estimates(config, terminal, start, count, iterations=0):
+def estimates(config, terminal, start, count, iterations=0, controls=None):
     """`count` independent Monte-Carlo values of one state."""
     simulator = make_simulator(lq_task())
 
@@ -78,8 +78,9 @@ def estimates(config, terminal, start, count, iterations=0):
     def one(key):
         state = at(simulator, start, 0.0)
         return mppi.state_value(
-            config, simulator, terminal_cost, (), state, key, iterations=iterations
-        )[0]
+            config, simulator, terminal_cost, (), state, key,
+            iterations=iterations, controls=controls,
+        )[0]  # fmt: skip
 
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), count)))
 
@@ -110,6 +111,18 @@ def test_an_optimised_distribution_gives_the_same_value():
     p, k = analytic_value(terminal, config)
     values = estimates(config, terminal, start, 10, iterations=3)
     assert np.isclose(values.mean(), 0.5 * p * start**2 + k, rtol=0.005)
+
+
+def test_a_given_plan_gives_the_same_value():
+    """Targets that start from the agent's plan estimate what targets from the prior do."""
+    config = dataclasses.replace(PLANNER, horizon=3, num_samples=20_000)
+    terminal, start = Quadratic(2.0, 0.3, 1.0, 0.5), 0.8
+    p, k = analytic_value(terminal, config)
+    controls = jnp.array([[-0.15], [-0.1], [0.05]])
+    values = estimates(config, terminal, start, 20, controls=controls)
+    assert np.isclose(values.mean(), 0.5 * p * start**2 + k, rtol=0.005)
+    unlike = estimates(config, terminal, start, 20)
+    assert not np.allclose(values, unlike, rtol=1e-6)
 
 
 def test_error_falls_like_one_over_root_samples():

@@ -141,6 +141,34 @@ def test_rounds_fit_known_targets(mode):
     assert np.mean((q - smooth.cost) ** 2) < 0.01 * np.var(smooth.cost)
 
 
+def test_rounds_that_are_kept_are_fitted_again():
+    agent = lq_agent()
+    config = LearnerConfig(num_states=8, minibatch_size=8, epochs=1, rounds_kept=3, hidden_width=8)
+    state = learner.init(config, agent, jnp.zeros(1), jax.random.key(0))
+    assert state.kept.target.shape == (2, 8) and np.isnan(state.kept.target).all()
+    batch = transitions(agent.simulator, 30, terminated=True)
+    buffer = stored(batch, 30)
+    seen = []
+    for i in range(4):
+        state, metrics = learner.learn(PLANNER, config, agent, (), state, buffer, jax.random.key(i))
+        seen.insert(0, np.asarray(state.kept.target[0]))
+        assert metrics.nonfinite_targets == 0 and np.isfinite(metrics.q_loss)
+    np.testing.assert_array_equal(state.kept.target, seen[:2])  # newest first, the oldest gone
+    costs = set(np.asarray(batch.cost))
+    assert {*seen[0]} <= costs and {*seen[1]} <= costs and {*seen[0]} != {*seen[1]}
+
+
+def test_more_rounds_mean_more_gradient_steps():
+    """One epoch over three rounds of 16 in minibatches of 8 is six steps of Adam."""
+    agent = lq_agent()
+    for rounds, steps in ((1, 2), (3, 6)):
+        config = LearnerConfig(num_states=16, minibatch_size=8, epochs=1, rounds_kept=rounds)
+        state = learner.init(config, agent, jnp.zeros(1), jax.random.key(0))
+        buffer = stored(transitions(agent.simulator, 30), 30)
+        state, _ = learner.learn(PLANNER, config, agent, (), state, buffer, jax.random.key(1))
+        assert state.optimizer.count == steps
+
+
 def test_target_network_follows_slowly():
     batch = transitions(lq_agent().simulator, 64, terminated=True)
     config = LearnerConfig(
@@ -212,9 +240,11 @@ def test_memory_is_estimated_and_chunked(equations_pendulum):
     assert memory.plans_at_once(roomy, equations_pendulum, wanted=64, batch=2) == 64
     tight = tiny_config(**{'training.memory_gib': 10.5 * 2 * one / 2**30})
     assert memory.plans_at_once(tight, equations_pendulum, wanted=64, batch=2) == 8  # of ten
+    tight = tiny_config(**{'training.memory_gib': 2.5 * one / 2**30})
+    assert memory.members_at_once(tight, equations_pendulum, batch=6) == 2
     with pytest.raises(ConfigError, match=r'training\.memory_gib'):
-        nothing = tiny_config(**{'training.memory_gib': one / 2**30})
-        memory.plans_at_once(nothing, equations_pendulum, wanted=64, batch=2)
+        nothing = tiny_config(**{'training.memory_gib': 0.5 * one / 2**30})
+        memory.members_at_once(nothing, equations_pendulum, batch=6)
 
 
 def test_memory_estimate_covers_what_xla_allots(mjx_pendulum):

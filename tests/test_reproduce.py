@@ -101,7 +101,7 @@ def test_the_table_of_test_success(tmp_path):
         content |= dict.fromkeys(('success', 'success_at_end', 'success_share'), figure)
         file = directory.path / cell['directory'] / 'evaluation.json'
         write_atomically(file, json.dumps(content))
-    paper_figures.test_success(directory, points, 100, QUIET)
+    paper_figures.success_table(directory, points, 100, QUIET)
     rows = rows_of(directory, 'test_success')
     assert [row['ours'] for row in rows] == pytest.approx([0.8, 0.4, 0.1])
     assert [row['paper'] for row in rows] == [0.85, 0.41, 0.09]

@@ -68,7 +68,7 @@ def test_success_reaches_metrics_and_evaluation(tmp_path):
 
 def test_metrics_from_before_a_column_was_added_can_be_read(tmp_path):
     old = [name for name in COLUMNS if name not in SUCCESSES[1:]]
-    values = ['0', '0', *['1'] * (len(old) - 2)]
+    values = ['0', '0', '0', *['1'] * (len(old) - 3)]
     (tmp_path / 'metrics.csv').write_text(f'{",".join(old)}\n{",".join(values)}\n')
     assert read_table(tmp_path / 'metrics.csv', 'return') == 1.0
     assert np.isnan(read_table(tmp_path / 'metrics.csv', 'success_share'))

@@ -164,6 +164,7 @@ def test_the_summary_is_what_the_rows_say(swept):
     """Against plain NumPy: the middle half of three seeds is the middle one, half of each other."""
     summary = json.loads(swept.summary_json.read_text())
     assert summary['measure'] == 'return' and len(summary['configurations']) == 4
+    assert summary['configurations'][1]['label'] == 'horizon=2, temperature=1.0'
     for entry in summary['configurations']:
         rows = [r for r in rows_of(swept) if int(r['configuration']) == entry['configuration']]
         returns = np.full((3, 4), np.nan)

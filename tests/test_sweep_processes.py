@@ -16,6 +16,14 @@ from tests.test_command_line import ROOT, command, run, tiny_flags
 SWEEP = ['--sweep=planner.horizon=2,1', '--sweep=planner.temperature=0.1,0.5']
 
 
+@pytest.fixture(scope='module', autouse=True)
+def one_device():
+    """Bit for bit the same here and on a worker that has one core."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('JAX_NUM_CPU_DEVICES', '1')
+        yield
+
+
 def flags(path, episodes=6):
     """Two cells of four members, on the hand-written pendulum."""
     own = ('--set=planner.horizon', '--set=planner.temperature', '--set=episodes')

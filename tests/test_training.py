@@ -17,7 +17,7 @@ from mpq_jax.agent import Agent
 from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpointer
 from mpq_jax.config import PhysicsConfig, PlannerConfig
-from mpq_jax.episode import run_episode
+from mpq_jax.episode import episode_keys, run_episode
 from mpq_jax.metrics import COLUMNS, WALL_TIME_COLUMNS, read_rows, read_table
 from mpq_jax.real_system import SimulatedSystem
 from mpq_jax.simulator import make_simulator
@@ -71,6 +71,25 @@ def test_a_nonfinite_real_step_ends_the_episode_and_is_not_stored():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept))
     assert episode.summary.nonfinite_steps == 1 and episode.summary.env_steps == 6
     assert np.isfinite(episode.summary.episode_return)
+
+
+def test_the_plan_that_is_kept_is_the_one_the_agent_had(equations_pendulum):
+    """From the plan kept with s', with the next step's key, the agent takes the next action."""
+    planner = PlannerConfig(horizon=3, num_samples=4, num_model_draws=1)
+    agent, key = Agent(equations_pendulum, None), jax.random.key(0)
+    models = jax.tree.map(lambda leaf: leaf[None], equations_pendulum.true_model())
+    episode = jax.jit(
+        lambda key: run_episode(
+            planner, agent, equations_pendulum, (), models, key, keep_plans=True
+        )
+    )(key)
+    steps = episode.transitions
+    assert steps.next_plan.shape == (200, 3, 1)
+    _, plan_key = episode_keys(key)
+    for t in (0, 1, 57):
+        here = jax.tree.map(lambda x, t=t: x[t], (steps.next_state, steps.next_plan))
+        action, _, _ = agent.act(planner, (), models, *here, jax.random.fold_in(plan_key, t + 1))
+        np.testing.assert_allclose(action, steps.action[t + 1], atol=1e-5)
 
 
 @pytest.fixture(scope='module')

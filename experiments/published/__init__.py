@@ -19,7 +19,7 @@ def ablation_curves(task: str) -> dict[tuple[str, int, str], np.ndarray]:
     return _curves('horizon_ablation_curves.csv.gz', task)
 
 
-def test_success(task: str) -> dict[tuple[str, int, str], float]:
+def success_rates(task: str) -> dict[tuple[str, int, str], float]:
     """(agent, horizon, Q's data) -> share of 100 test episodes (Table 2); {} for other tasks."""
     with open(_HERE / 'table2_test_success.csv', newline='') as file:
         return {

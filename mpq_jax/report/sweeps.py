@@ -129,8 +129,8 @@ def _table(summary: Mapping[str, Any], swept: Mapping[str, list]) -> Table:
     sizes = {(len(_list(c.get('seeds'))), c.get('episodes')) for c in configurations}
     table = Table('Configurations', ['configuration', *(swept if len(swept) > 1 else ())], [])
     table.columns += ['seeds', 'episodes'] if len(sizes) > 1 else []  # else beside the title
-    table.columns += [f'final {measure}', 'final, IQM']
-    table.columns += ['auc', 'auc, IQM', 'model steps', 'seconds']
+    table.columns += [f'final {measure}, IQM', 'mean', 'auc, IQM', 'mean']
+    table.columns += ['model steps', 'seconds']
     for configuration in configurations:
         fields = _object(configuration.get('fields'))
         row: list[Cell] = [str(configuration.get('label', _label(fields)))]
@@ -140,7 +140,7 @@ def _table(summary: Mapping[str, Any], swept: Mapping[str, list]) -> Table:
             row += [len(_list(configuration.get('seeds'))), _cell(configuration.get('episodes'))]
         for name in ('final', 'auc'):
             figure = configuration.get(name)
-            row += [tables.interval(figure), tables.interval(figure, 'iqm').mean]
+            row += [tables.interval(figure, 'iqm'), tables.interval(figure).mean]
         row += [_cell(configuration.get(name)) for name in ('model_steps', 'wall_seconds')]
         table.rows.append(row)
     definition = _object(summary.get('definition'))

@@ -103,7 +103,8 @@ class RayLauncher:
         for cell in cells:
             path = directory.run(cell.name).path.absolute()
             secret = token.read_text()
-            pending[remote.remote(cell, str(path), secret, sys.path[0], queue)] = cell
+            arguments = cell, str(path), secret, self.cpus, sys.path[0], queue
+            pending[remote.remote(*arguments)] = cell
         lines = _Lines(display)
         failures = []
         cancelled = False
@@ -154,13 +155,16 @@ class _Lines:
             reporter.__exit__(None, None, None)
 
 
-def _work(cell: Cell, path: str, secret: str, import_path: str, queue: Queue) -> bytes | None:
+def _work(
+    cell: Cell, path: str, secret: str, cpus: float, import_path: str, queue: Queue
+) -> bytes | None:
     """On a worker: runs a cell; None where it wrote to the driver's disk, else a tar of its run."""
     import jax
 
     if import_path not in sys.path:
         sys.path.insert(0, import_path)  # module:factory of the user's own
     jax.config.update('jax_default_matmul_precision', 'float32')
+    jax.config.update('jax_num_cpu_devices', max(1, int(cpus)))
     relay = Relay(cell.name, lambda method, arguments: queue.put((cell.name, method, arguments)))
     token = Path(path).parents[1] / _TOKEN
     if token.is_file() and token.read_text() == secret:

@@ -94,7 +94,7 @@ def summarize(directory: SweepDirectory, console: Console | None = None) -> list
     return summaries
 
 
-def _joined(pieces: list[tuple[Fields, list[dict[str, str]], float]], name: str) -> Outcome:
+def _joined(pieces: list[tuple[Fields, list[dict[str, str]], float]], title: str) -> Outcome:
     """Seeds of one configuration that ran in different cells, cut to their common episodes."""
     fields = pieces[0][0]
     rows = [row for _, own, _ in pieces for row in own]
@@ -110,7 +110,7 @@ def _joined(pieces: list[tuple[Fields, list[dict[str, str]], float]], name: str)
         for name in COLUMNS:
             if row[name]:
                 tables[name][place] = float(row[name])
-    return Outcome(fields, name, seeds, tables, rows, sum(share for _, _, share in pieces))
+    return Outcome(fields, title, seeds, tables, rows, sum(share for _, _, share in pieces))
 
 
 def _wall_seconds(rows: list[dict[str, str]]) -> float:
