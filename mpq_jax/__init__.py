@@ -7,6 +7,7 @@ from mpq_jax.compilation import CompiledFunction, compile
 from mpq_jax.config import Config, LearnerConfig, PhysicsConfig, PlannerConfig, TrainingConfig
 from mpq_jax.controller import Controller, load_controller, make_controller
 from mpq_jax.evaluation import evaluate
+from mpq_jax.interrupts import Stopped
 from mpq_jax.mppi import free_energy, plan, state_value
 from mpq_jax.overrides import set_fields
 from mpq_jax.presets import baseline, preset
@@ -20,7 +21,7 @@ from mpq_jax.tasks import (
     load_task,
     register_task,
 )
-from mpq_jax.training import Stopped, train
+from mpq_jax.training import train
 from mpq_jax.validation import ConfigError, RunError, TaskError
 
 __version__ = '0.1.0'

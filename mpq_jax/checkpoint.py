@@ -78,9 +78,7 @@ class Checkpointer:
         try:
             yield
         except Exception as error:
-            raise RunError(
-                f'{self._directory} cannot be written: {_first_line(error)}'
-            ) from error
+            raise RunError(f'{self._directory} cannot be written: {_first_line(error)}') from error
 
     def restore(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
         """The latest checkpoint that can be read, and a message for each that could not.
@@ -120,7 +118,8 @@ class Checkpointer:
             check_matches(config, made_with)
         except ConfigError as error:
             raise _Mismatch(error) from error
-        shapes = jax.eval_shape(lambda state: _to_saved(state, record['filled']), template)
+        filled = _checked(record, len(made_with.members), template.buffer)
+        shapes = jax.eval_shape(lambda state: _to_saved(state, filled), template)
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # wherever it was made
         shapes = {
             name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
@@ -158,6 +157,18 @@ def check_matches(run: Config, checkpoint: Config) -> None:
             name, value, f'{before!r}, with which the checkpoint was made{others}; '
             'only episodes and training.* may change when a run is continued'
         )  # fmt: skip
+
+
+def _checked(record: dict[str, Any], members: int, buffer: Any) -> int:
+    """The filled part of the buffer. Raises ValueError where the record is none of ours."""
+    for name, counts in record['counters'].items():
+        whole = all(type(count) is int and count >= 0 for count in counts)
+        if not whole or len(counts) != members:
+            raise ValueError(f'counters.{name} must be {members} counts')
+    filled, room = record['filled'], 0 if buffer == () else buffer.storage.cost.shape[1]
+    if type(filled) is not int or not 0 <= filled <= room:
+        raise ValueError(f'filled = {filled!r} must be from 0 to {room}')
+    return filled
 
 
 def _is_key(leaf: Any) -> bool:

@@ -215,7 +215,7 @@ class Config:
         if self.q_data == 'dr' and self.real_system != 'simulated':
             raise ConfigError('real_system', self.real_system, "'simulated' when q_data is 'dr'")
         check_between('seed', self.seed, 0, 2**31 - 1)
-        check_at_least('num_seeds', self.num_seeds, 1)
+        check_between('num_seeds', self.num_seeds, 1, 2**16)
         check_at_least('episodes', self.episodes, 1)
         self.planner.validate(self.agent)
         self.learner.validate()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from typing import Any
 
 import jax
 
@@ -32,6 +33,19 @@ def budget_bytes(config: Config) -> int:
         return int(stated * _GIB)
     sharing = jax.local_device_count() if jax.default_backend() == 'cpu' else 1
     return available_bytes() // 2 // sharing
+
+
+def check_state(config: Config, shapes: Any) -> None:
+    """Raises ConfigError where a run's state, mostly its buffers, is more than there is."""
+    leaves = jax.tree.leaves(shapes)
+    needed = sum(leaf.size * getattr(leaf.dtype, 'itemsize', 8) for leaf in leaves)
+    if needed > available_bytes():
+        raise ConfigError(
+            'learner.buffer_capacity',
+            config.learner.buffer_capacity,
+            f'less: the state of {len(config.members)} members would take {needed / _GIB:.1f} GiB '
+            f'of {available_bytes() / _GIB:.1f}',
+        )
 
 
 def plan_bytes(config: Config, simulator: Simulator) -> int:

@@ -102,11 +102,18 @@ class Programs:
 
     def initial_state(self) -> SeedState:
         """The state of every member before its first episode."""
+        self.state_shapes()
         return self._call('init', self._init, *self.layout.placed(self._init_args()))
 
     def state_shapes(self) -> SeedState:
-        """Shapes and types of that state, unpadded, without computing it."""
-        return jax.eval_shape(self._init, *self._init_args())
+        """Shapes and types of that state, unpadded, without computing it.
+
+        Raises:
+          ConfigError: it would not fit in memory.
+        """
+        shapes = jax.eval_shape(self._init, *self._init_args())
+        memory.check_state(self.config, shapes)
+        return shapes
 
     def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
         """One training episode a member, into the buffer."""

@@ -1,33 +1,19 @@
-"""The thin loop: collect an episode on the real system, learn, validate, log, checkpoint."""
+"""A run from its config to its end: `train`."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import jax
-import numpy as np
 from rich.console import Console
 
-from mpq_jax import plots
 from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.config import Config
-from mpq_jax.divergence import count_restores, too_many_restores
-from mpq_jax.episode import Summary
-from mpq_jax.episode_rows import episode_rows
-from mpq_jax.guarded_system import RealSystemError
-from mpq_jax.interrupts import Stopped, StopRequest, stop_on_signals
-from mpq_jax.metrics import MetricsWriter
-from mpq_jax.programs import Programs, SeedState
-from mpq_jax.progress import Reporter, per_second
+from mpq_jax.interrupts import Stopped, stop_on_signals
+from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
-from mpq_jax.replay_buffer import Transition
 from mpq_jax.run_directory import RunDirectory
-from mpq_jax.stopwatch import Stopwatch
-from mpq_jax.validation import RunError
+from mpq_jax.training_loop import TrainingLoop
 
-_COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps', 'q_restores')
+__all__ = ['Stopped', 'train']
 
 
 def train(
@@ -69,218 +55,5 @@ def train(
     reporter = reporter or Reporter(label, config.episodes, console)
     with reporter, stop_on_signals() as stop:
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
-        _Training(config, programs, run, reporter, stop).run_to_end(resume)
+        TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)
     return run
-
-
-class _Training:
-    """The mutable side of one run."""
-
-    def __init__(
-        self,
-        config: Config,
-        programs: Programs,
-        run: RunDirectory,
-        reporter: Reporter,
-        stop: StopRequest,
-    ):
-        self.config, self.programs, self.run = config, programs, run
-        self.reporter, self.stop = reporter, stop
-        self.task = programs.real.task
-        self.state: SeedState
-        self.episode = 0  # episodes completed
-        self.saved = 0  # of these, in a checkpoint
-        stop.where = self._where
-        self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
-        self.diverged = ''  # what to say of it, in this episode
-        self.recording: Transition | None = None  # one episode, for the figure
-        self.stopwatch = Stopwatch(programs)
-        self.run_seconds = 0.0  # of the loop's programs, compilation apart
-        self.loop_seconds = 0.0  # these, and Python, logging, checkpoints, transfer
-        self.steps_before = 0  # model steps of earlier sessions
-
-    def run_to_end(self, resume: bool) -> None:
-        checkpointer = Checkpointer(self.run.checkpoints, self.config.training.checkpoints_to_keep)
-        try:
-            self._restore(checkpointer) if resume else self._begin()
-            writer = MetricsWriter(
-                self.run.metrics_file, self.run.events, self.episode, self.reporter.say
-            )
-            try:
-                self._loop(writer, checkpointer)
-                checkpointer.wait()
-            except RunError as error:
-                raise RunError(f'{error}\nstopped {self._where()}') from error
-            finally:
-                writer.close()
-        finally:
-            checkpointer.close()
-        if self.episode < self.config.episodes:
-            name = self.stop.signal_name
-            raise Stopped(f'stopped by {name} {self._where()}', name)
-        self._finish()
-
-    def _where(self) -> str:
-        """How far the saved run is, and how it goes on."""
-        return (
-            f'after episode {latest_episode(self.run.checkpoints)} of {self.config.episodes}; '
-            f'continue with --run_dir={self.run.path} --resume'
-        )
-
-    def _begin(self) -> None:
-        self.state = self.programs.initial_state()
-
-    def _restore(self, checkpointer: Checkpointer) -> None:
-        saved, problems = checkpointer.restore(self.programs.state_shapes(), self.config)
-        for problem in problems:
-            self.reporter.say(problem)
-        if saved is None:
-            self.reporter.say(f'{self.run.path} has no checkpoint yet: starting from the beginning')
-            self._begin()
-        else:
-            self.state = self.programs.layout.placed(saved.state)
-            self.episode = self.saved = saved.episode
-            self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
-        self.steps_before = self.counters['model_steps'].sum()
-        self.run.record_resume(self.config, self.episode)
-        self.reporter.start_at(self.episode)
-
-    def _save(self, checkpointer: Checkpointer) -> None:
-        if self.episode == self.saved:
-            return
-        counters = {name: count.tolist() for name, count in self.counters.items()}
-        state = self.programs.layout.gathered(self.state)
-        checkpointer.save(Checkpoint(self.episode, state, counters, self.config))
-        self.saved = self.episode
-
-    def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
-        begin = time.perf_counter()
-        compiled = self.programs.compile_seconds
-        while self.episode < self.config.episodes and not self.stop:
-            before, self.diverged = self.state, ''
-            try:
-                block = [self._learning_episode()] if self.config.learns else self._playing_block()
-            except RealSystemError:
-                if self.state is before:  # the failed episode left nothing behind
-                    self._save(checkpointer)
-                raise
-            for rows in block:
-                writer.write(rows)
-            self.episode += len(block)
-            hopeless = self.diverged and too_many_restores(self.config, self.counters)
-            finished = hopeless or self.stop or self.episode >= self.config.episodes
-            if finished or self.episode - self.saved >= self.config.training.checkpoint_interval:
-                writer.sync()
-                self._save(checkpointer)
-            self._show(block)
-            if self.diverged:
-                self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
-            if hopeless:
-                raise RunError(hopeless)
-        compiling = self.programs.compile_seconds - compiled
-        self.loop_seconds = time.perf_counter() - begin - compiling
-        self.run_seconds = self.stopwatch.seconds
-
-    def _learning_episode(self) -> list[dict[str, Any]]:
-        """One episode and, where they are due, a learning round and a validation."""
-        (self.state, summary), collect_seconds = self.stopwatch.run(
-            self.programs.collect, self.state, self.episode
-        )
-        summary = jax.device_get(summary)
-        self._count_acting(summary, 'env_steps')
-        metrics, learn_seconds = None, 0.0
-        if (self.episode + 1) % self.config.learner.episodes_per_round == 0:
-            (self.state, metrics), learn_seconds = self.stopwatch.run(
-                self.programs.learn, self.state, self.episode
-            )
-            metrics = jax.device_get(metrics)
-            self.counters['model_steps'] += self.programs.model_steps_per_round
-            self.diverged = count_restores(metrics, self.counters)
-        validation = self._validate_if_due()
-        seconds = collect_seconds, learn_seconds
-        return self._rows(self.episode, summary, seconds, metrics, validation)
-
-    def _playing_block(self) -> list[list[dict[str, Any]]]:
-        """Episodes of an agent that does not learn are independent: a block is one batch."""
-        size = self.programs.episodes_at_once(self.config.episodes)
-        numbers = self.episode + np.arange(size)
-        (summaries, self.recording), seconds = self.stopwatch.run(
-            self.programs.play, 'train', self.state, (), numbers
-        )
-        summaries = jax.device_get(summaries)
-        block = []
-        for i, episode in enumerate(numbers[numbers < self.config.episodes]):
-            summary = jax.tree.map(lambda x, i=i: x[:, i], summaries)
-            self._count_acting(summary, 'env_steps')
-            block.append(self._rows(int(episode), summary, (seconds / size, 0.0)))
-        return block
-
-    def _validate_if_due(self) -> np.ndarray | None:
-        """Mean return `[B]` on held-out starts; the best parameters are kept."""
-        settings = self.config.training
-        due = (self.episode + 1) % settings.validation_interval == 0
-        if not settings.validation_episodes or not due:
-            return None
-        summary = self._play_validation()
-        self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
-        returns = np.mean(summary.episode_return, axis=1)
-        self.state = self.programs.keep_best(self.state, returns)
-        return returns
-
-    def _play_validation(self) -> Summary:
-        numbers = np.arange(self.config.training.validation_episodes)
-        (summary, self.recording), _ = self.stopwatch.run(
-            self.programs.play, 'validation', self.state, self.state.learner.params, numbers
-        )
-        return jax.device_get(summary)
-
-    def _count_acting(self, summary: Summary, counter: str) -> None:
-        """Real steps, and the physics steps of the planner's models behind them."""
-        steps = summary.env_steps.astype(np.int64)
-        self.counters[counter] += steps
-        self.counters['model_steps'] += steps * self.programs.model_steps_per_action
-
-    def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
-        measures = bool(self.task.success)
-        return episode_rows(
-            self.config, episode, summary, self.counters, seconds, metrics, validation, measures
-        )
-
-    @property
-    def _model_steps_per_second(self) -> float:
-        done = self.counters['model_steps'].sum() - self.steps_before
-        return float(done / max(self.stopwatch.seconds, 1e-9))
-
-    def _show(self, block: list[list[dict[str, Any]]]) -> None:
-        figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
-        losses = [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]
-        if losses:
-            figures.append(f'loss {np.mean(losses):.2f}')
-        figures.append(f'{per_second(self._model_steps_per_second)} model steps')
-        self.reporter.advance(self.episode, '  '.join(figures), self.stopwatch.seconds)
-
-    def _finish(self) -> None:
-        """The figure of one episode, and the speeds in the manifest."""
-        settings = self.config.training
-        unrecorded = self.recording is None or self.config.episodes % settings.validation_interval
-        if self.config.learns and settings.validation_episodes and unrecorded:
-            self._play_validation()
-        if self.recording is not None:
-            try:
-                plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
-            except OSError as error:
-                self.reporter.say(f'episode.png cannot be written, going on without it: {error}')
-        compiled = self.programs.compiled.values()
-        self.run.record(
-            finished_episodes=self.episode,
-            compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
-            temporary_bytes={p.name: p.temporary_bytes for p in compiled},
-            run_seconds=round(self.run_seconds, 3),
-            loop_seconds=round(self.loop_seconds, 3),
-            model_steps_per_second=round(self._model_steps_per_second),
-        )
-        self.reporter.say(
-            f'{self.reporter.label}: compiled in {self.programs.compile_seconds:.1f} s, ran '
-            f'{self.stopwatch.seconds:.1f} s, {self.counters["model_steps"].sum():,} model steps '
-            f'({per_second(self._model_steps_per_second)})'
-        )

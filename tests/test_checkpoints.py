@@ -130,7 +130,9 @@ def test_a_damaged_latest_checkpoint_is_skipped_or_whole_all_the_same(run, progr
         if problems:
             assert len(problems) == 1 and 'episode_4' in problems[0] and 'skipped' in problems[0]
             skipped.append(file)
-    data = {file for file in files_of(latest) if file.parent == latest / 'state' / 'd'}  # the arrays
+    data = {
+        file for file in files_of(latest) if file.parent == latest / 'state' / 'd'
+    }  # the arrays
     assert data and data <= set(skipped)
 
 

@@ -1,15 +1,15 @@
 """A training process killed at random moments ends, resumed, as if nothing had happened.
 
-Three kills in the suite; MPQ_JAX_KILLS=25 makes it so many.
+Three kills in the suite; `pytest -m slow -n 0 -s` strikes 25 times and says where.
 """
 
 import itertools
-import os
 import re
 import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -23,8 +23,7 @@ from mpq_jax.run_directory import RunDirectory
 from tests import killed_run
 from tests.test_command_line import ROOT
 
-KILLS = int(os.environ.get('MPQ_JAX_KILLS', '3'))
-FIRST_SEEDS = (1, 7, 0)  # of the kills: learning, writing an array file, making a name stand
+FIRST_SEEDS = (12, 7, 29)  # writing a checkpoint, learning, making a name stand
 
 
 def train(path, seed):
@@ -73,17 +72,34 @@ def undisturbed(tmp_path_factory):
     return outcome(path)
 
 
-def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
-    seeds = itertools.chain(FIRST_SEEDS, (s for s in itertools.count() if s not in FIRST_SEEDS))
+def killed_and_resumed(path, seeds, kills, undisturbed):
+    """Runs until so many kills have struck and the last run has ended; what they struck."""
     killed, number, finished = [], 0, True
-    while len(killed) < KILLS or not finished:
-        path = tmp_path / f'run{number}'
-        result = train(path, next(seeds) if len(killed) < KILLS else -1)
+    while len(killed) < kills or not finished:
+        run = path / f'run{number}'
+        result = train(run, next(seeds) if len(killed) < kills else -1)
         finished = result.returncode == 0
         if finished:
-            assert_same(outcome(path), undisturbed)
+            assert_same(outcome(run), undisturbed)
             number += 1
             continue
         assert result.returncode == -signal.SIGKILL, result.stderr
         killed.append(re.search('to be killed: (.*)', result.stdout)[1])
-    print(f'{len(killed)} kills, {number} runs, each as undisturbed:', *killed, sep='\n  ')
+    return killed, number
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
+    seeds = itertools.chain(FIRST_SEEDS, itertools.count(1000))
+    killed_and_resumed(tmp_path, seeds, len(FIRST_SEEDS), undisturbed)
+
+
+@pytest.mark.slow
+def test_25_kills(undisturbed, tmp_path):
+    """In two rows of runs beside each other."""
+    rows = [(tmp_path / 'a', itertools.count(100), 13), (tmp_path / 'b', itertools.count(200), 12)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda row: killed_and_resumed(*row, undisturbed), rows))
+    killed = [moment for moments, _ in found for moment in moments]
+    runs = sum(number for _, number in found)
+    print(f'\n{len(killed)} kills, {len(killed)} resumes, {runs} runs to the end, 0 differences:')
+    print('\n'.join(f'  {moment}' for moment in killed))

@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mpq_jax.assembly import make_programs
+from mpq_jax.interrupts import Stopped
 from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter, make_bars, make_console
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell, Grid
 from mpq_jax.sweep.results import summarize
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.training import Stopped, train
+from mpq_jax.training import train
 from mpq_jax.validation import RunError
 
 

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpq_jax.interrupts import StopRequest, stop_on_signals
+from mpq_jax.interrupts import Stopped, StopRequest, stop_on_signals
 from mpq_jax.progress import Relay, Reporter
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell
 from mpq_jax.sweep.launch import Display, run_cell
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.training import Stopped
 from mpq_jax.validation import RunError
 
 try:

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable
 
 from mpq_jax.tasks import ball_in_cup, pendulum
@@ -38,6 +39,8 @@ def load_task(name: str) -> Task:
             )
         return _made(TASKS[name])
     module_name, _, factory_name = name.partition(':')
+    if module_name.partition('.')[0] in sys.stdlib_module_names:  # in a config from elsewhere
+        raise TaskError(f'task = {name!r}: the module must be your own, not the standard library')
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
     except (ImportError, AttributeError, ValueError) as error:

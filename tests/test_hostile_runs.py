@@ -1,0 +1,128 @@
+"""Run directories that somebody else made: nothing of them is executed, or taken at its word."""
+
+import contextlib
+import json
+import os
+import pickle
+
+import pytest
+
+import mpq_jax
+from mpq_jax import checkpoint, overrides
+from mpq_jax.assembly import make_programs
+from mpq_jax.run_directory import RunDirectory
+from mpq_jax.validation import ConfigError, RunError, TaskError
+from tests.conftest import tiny_lq_config
+
+CONFIG = tiny_lq_config()
+
+
+@pytest.fixture(scope='module')
+def programs():
+    return make_programs(CONFIG)
+
+
+def save(path, config, programs, record=None):
+    """A checkpoint of a fresh state that says it is of CONFIG."""
+    counters = {'env_steps': [0] * len(CONFIG.members)}
+    state = programs.initial_state()
+    checkpointer = checkpoint.Checkpointer(path)
+    checkpointer.save(checkpoint.Checkpoint(1, state, counters, config))
+    checkpointer.close()
+    [written] = path.glob('episode_1/record/*metadata*')
+    written.write_text(json.dumps(json.loads(written.read_text()) | (record or {})))
+
+
+def restored(path, programs):
+    checkpointer = checkpoint.Checkpointer(path)
+    try:
+        return checkpointer.restore(programs.state_shapes(), CONFIG)
+    finally:
+        checkpointer.close()
+
+
+def test_an_honest_checkpoint_is_read(tmp_path, programs):
+    save(tmp_path, CONFIG, programs)
+    saved, problems = restored(tmp_path, programs)
+    assert saved is not None and saved.episode == 1 and not problems
+
+
+@pytest.mark.parametrize(
+    ('record', 'message'),
+    [
+        ({'filled': 10**15}, 'filled = 1000000000000000 must be from 0 to 25'),
+        ({'filled': -1}, 'filled = -1 must be'),
+        ({'filled': '../../x'}, 'filled = .* must be'),
+        ({'counters': {'env_steps': [1]}}, 'counters.env_steps must be 2 counts'),
+        ({'counters': {'env_steps': [0, 'x']}}, 'counters.env_steps must be 2 counts'),
+        ({'counters': 7}, 'no checkpoint can be read'),
+        ({'config': [1, 2]}, 'no checkpoint can be read'),
+    ],
+)
+def test_a_record_is_not_taken_at_its_word(tmp_path, programs, record, message):
+    save(tmp_path, CONFIG, programs, record)
+    with pytest.raises(RunError, match=message):
+        restored(tmp_path, programs)
+
+
+@pytest.mark.parametrize(
+    'fields', [{'learner.hidden_width': 500}, {'learner.buffer_capacity': 50_000}, {'num_seeds': 5}]
+)
+def test_arrays_of_other_shapes_are_refused(tmp_path, programs, fields):
+    other = make_programs(overrides.set_fields(CONFIG, fields))
+    filled = 30_000 if 'learner.buffer_capacity' in fields else 1
+    state = other.initial_state()
+    state = state._replace(buffer=state.buffer._replace(size=state.buffer.size + filled))
+    other.initial_state = lambda: state
+    save(tmp_path, CONFIG, other, {'filled': 25})
+    with pytest.raises(RunError, match='no checkpoint can be read'):
+        restored(tmp_path, programs)
+
+
+class Marks:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_is_never_loaded(tmp_path, programs):
+    save(tmp_path / 'run', CONFIG, programs)
+    bomb = pickle.dumps(Marks(tmp_path / 'exploded'))
+    for file in [f for f in (tmp_path / 'run' / 'episode_1').rglob('*') if f.is_file()]:
+        content = file.read_bytes()
+        file.write_bytes(bomb)
+        with contextlib.suppress(RunError, ConfigError):
+            restored(tmp_path / 'run', programs)
+        assert not (tmp_path / 'exploded').exists()
+        file.write_bytes(content)
+    with pytest.raises(FileExistsError):  # the bomb is live
+        (tmp_path / 'exploded').mkdir()
+        pickle.loads(bomb)
+
+
+@pytest.mark.parametrize('task', ['os:abort', 'subprocess:Popen', 'multiprocessing.util:_exit'])
+def test_a_config_cannot_call_the_standard_library(tmp_path, task):
+    run = RunDirectory(tmp_path / 'run')
+    run.create(CONFIG)
+    config = json.loads(run.config_file.read_text()) | {'task': task}
+    run.config_file.write_text(json.dumps(config))
+    with pytest.raises(TaskError, match='must be your own, not the standard library'):
+        mpq_jax.evaluate(run.path)
+
+
+@pytest.mark.parametrize(
+    'fields', [{'num_seeds': 10**9}, {'learner.buffer_capacity': 10**11}, {'episodes': '1'}]
+)
+def test_a_config_of_giant_arrays_or_wrong_types_is_refused_at_once(tmp_path, fields):
+    run = RunDirectory(tmp_path / 'run')
+    run.create(CONFIG)
+    config = json.loads(run.config_file.read_text())
+    for name, value in fields.items():
+        *section, field = name.split('.')
+        (config[section[0]] if section else config)[field] = value
+    run.config_file.write_text(json.dumps(config))
+    run.checkpoints.mkdir()
+    with pytest.raises((ConfigError, RunError), match=f'{next(iter(fields))} = .* must be'):
+        mpq_jax.evaluate(run.path)
