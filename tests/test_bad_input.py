@@ -105,12 +105,16 @@ def test_configs_survive_json():
 
 
 def test_table_3_is_the_preset():
-    """Bhardwaj et al., full version, Table 3: pendulum."""
+    """Bhardwaj et al., full version, Table 3: pendulum and ball in cup."""
     planner = mpq_jax.preset('pendulum', 'mpq', 'paper').planner
     numbers = (planner.horizon, planner.num_samples, planner.noise_variance, planner.temperature)
     assert numbers == (8, 24, 4.0, 0.15)
     assert (planner.step_size, planner.discount) == (0.5, 0.9)
     assert mpq_jax.preset('pendulum', 'mpq', 'paper').learner.target_iterations == 3
+    planner = mpq_jax.preset('ball_in_cup', 'mpq', 'paper').planner
+    numbers = (planner.horizon, planner.num_samples, planner.noise_variance, planner.temperature)
+    assert numbers == (4, 36, 4.0, 0.15)
+    assert (planner.step_size, planner.discount) == (0.55, 0.9)
     softq = mpq_jax.preset('pendulum', 'softq')
     assert softq.planner.horizon == 1 and softq.learner.target_network
     with pytest.raises(ConfigError, match='one of default, paper'):

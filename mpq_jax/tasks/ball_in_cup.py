@@ -24,6 +24,16 @@ BALL_RADIUS, WALL_RADIUS, TARGET_HALF_SIZE = 0.025, 0.008, 0.05
 START_LOW, START_HIGH = (-0.2, 0.2), (0.2, 0.5)  # of the ball's slides
 
 
+# Ours, not Table 3's: a third of its temperature (0.15), and what learns most for the compute
+# (BUILD_NOTES.md). The preset 'paper' is Table 3 to the letter.
+LEARNING = {
+    'planner.temperature': 0.05,
+    'learner.target_iterations': 0,
+    'learner.num_states': 320,
+    'learner.epochs': 80,
+}
+
+
 class Positions(NamedTuple):
     """Of the ball's centre and of the middle of the target, in the world's (x, z), metres."""
 
@@ -114,7 +124,7 @@ def make_task() -> Task:
         settings=TABLE_3['BallInCupSparse']
         | _physics('real_physics', 0.002, 4, 8)  # nothing that 16 control steps show is lost
         | _physics('planner_physics', 0.01, 2, 4)
-        | {'learner.target_iterations': 0},
+        | LEARNING,
         presets={
             'paper': TABLE_3['BallInCupSparse']
             | PAPER_LEARNING
