@@ -1,5 +1,9 @@
 """Checkpoints: only the filled part of the buffer, and damage that is noticed."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +14,7 @@ from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.validation import RunError
 from tests.conftest import tiny_lq_config
+from tests.test_command_line import ROOT
 
 CONFIG = tiny_lq_config()  # two members, a buffer of 25
 
@@ -160,3 +165,32 @@ def test_what_may_change_is_accepted_and_what_may_not_is_named(run, programs):
     for field, value in (('num_seeds', 3), ('planner.discount', 0.5)):
         with pytest.raises(ValueError, match=rf'{field} = {value}.*with which the checkpoint'):
             restored(path, programs, overrides.set_fields(CONFIG, {field: value}))
+
+
+OF_ANOTHER_DEVICE = """
+import sys
+from pathlib import Path
+import jax
+from mpq_jax.assembly import make_programs
+from mpq_jax.checkpoint import Checkpoint, Checkpointer
+from tests.conftest import tiny_lq_config
+
+state = make_programs(tiny_lq_config()).initial_state()
+state = jax.device_put(state, jax.devices()[1])
+checkpointer = Checkpointer(Path(sys.argv[1]))
+checkpointer.save(Checkpoint(1, state, {'env_steps': [0, 0]}, tiny_lq_config()))
+checkpointer.close()
+"""
+
+
+def test_a_checkpoint_of_a_device_that_is_not_here_is_read(start, programs, tmp_path):
+    """As one from a GPU on a machine without: here the second device of a process that had two."""
+    flags = os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=2'
+    subprocess.run(
+        [sys.executable, '-c', OF_ANOTHER_DEVICE, tmp_path / 'checkpoints'],
+        cwd=ROOT, env=os.environ | {'XLA_FLAGS': flags}, check=True,
+    )  # fmt: skip
+    saved, problems = restored(tmp_path, programs)
+    assert problems == []
+    assert_equal(saved, Checkpoint(1, start, {'env_steps': [0, 0]}, CONFIG))
+    assert {x.device for x in jax.tree.leaves(saved.state)} == {jax.devices()[0]}
