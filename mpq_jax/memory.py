@@ -15,6 +15,9 @@ _GIB = 2**30
 # Fewer wait for each operation's start, more leave the cache (BUILD_NOTES.md).
 _CPU_BATCH_BYTES = 4 * 2**20
 _CPU_PLAN_BYTES = 2**20
+# Physics steps of the planner's models in one program on a CPU: seconds. What is computed is then
+# written, progress shows, signals are heard.
+_CPU_PROGRAM_STEPS = 4_000_000
 
 
 def available_bytes() -> int:
@@ -85,6 +88,11 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
         busy = _CPU_BATCH_BYTES // (samples * simulator.trajectory_bytes)
         fitting = min(fitting, max(1, busy))
     return _even_chunk(wanted, fitting)
+
+
+def blocks_of(steps: int) -> int:
+    """How many pieces of work of so many physics steps one program should do."""
+    return max(1, _CPU_PROGRAM_STEPS // steps) if jax.default_backend() == 'cpu' else 2**31
 
 
 def with_chunks(config: Config, simulator: Simulator, batch: int) -> Config:

@@ -178,8 +178,10 @@ class Programs:
         )
 
     def episodes_at_once(self, wanted: int) -> int:
-        """How many episodes a member `play` should get, by memory."""
+        """How many episodes a member `play` should get: what fits, and soon comes back."""
         batch = self.layout.per_device
+        steps = batch * self.real.task.episode_steps * max(1, self.model_steps_per_action)
+        wanted = min(wanted, memory.blocks_of(steps))
         return memory.plans_at_once(self.config, self.agent.simulator, wanted, batch)
 
     # The functions of one batch: `vmap` over its members stands here and nowhere else.

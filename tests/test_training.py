@@ -331,3 +331,14 @@ def test_mpq_learns_to_swing_up_on_the_hand_written_pendulum(tmp_path):
     run = mpq_jax.train(config, tmp_path / 'run')
     returns = read_table(run.metrics_file, 'return')
     assert returns[:, 9:].mean() > -350
+
+
+def test_a_long_block_of_episodes_is_cut_into_programs_of_seconds():
+    """So that what is done is written and shown; a single long episode stays whole."""
+    short = make_programs(tiny_config(agent='mppi', episodes=100, **{'planner.horizon': 2}))
+    assert short.episodes_at_once(100) == 100
+    long = make_programs(tiny_config(agent='mppi', **{'planner.horizon': 200}))
+    steps = 2 * 200 * 12 * 199  # members x control steps x samples x model steps
+    assert 1 <= long.episodes_at_once(100) <= 4_000_000 // steps
+    longest = make_programs(tiny_config(agent='mppi', **{'planner.horizon': 5000}))
+    assert longest.episodes_at_once(100) == 1
