@@ -38,7 +38,7 @@ def learning_curve(
     figure = Figure(figsize=(11, 4.8), layout='constrained')
     left, right = figure.subplots(1, 2)
     episodes = max(table.shape[1] for table in curves.values())
-    window = 1 if measure == 'return' else max(1, episodes // 20)
+    window = 1 if measure == 'return' else max(1, episodes // 10)
     for color, (label, table) in zip(_COLORS, curves.items(), strict=False):
         counts = np.arange(1, table.shape[1] + 1)
         accumulated = np.cumsum(table, axis=1) / (counts if measure == 'return' else 1)
