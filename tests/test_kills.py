@@ -1,6 +1,6 @@
 """A training process killed at random moments ends, resumed, as if nothing had happened.
 
-Three kills in the suite; `pytest -m slow -n 0 -s` strikes 25 times and says where.
+Three kills in the suite; `pytest -m slow -rP` strikes 25 times and says where.
 """
 
 import itertools
