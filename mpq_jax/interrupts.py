@@ -54,7 +54,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
     def note(number, frame):
         request.signal_name = signal.Signals(number).name
         for which, handler in before.items():
-            signal.signal(which, handler)
+            if handler is not signal.SIG_IGN:  # as a shell leaves SIGINT in the background
+                signal.signal(which, handler)
 
     for number in before:
         signal.signal(number, note)

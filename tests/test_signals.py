@@ -76,8 +76,11 @@ def test_a_busy_process_ends_after_a_while_and_says_where_it_was(start, number, 
     assert 'Traceback' not in errors
 
 
-def test_a_second_ctrl_c_ends_a_busy_process_at_once(start):
-    process = start(BUSY.replace('PATIENCE', '600'))
+@pytest.mark.parametrize('inherited', ['default_int_handler', 'SIG_IGN'])
+def test_a_second_ctrl_c_ends_a_busy_process_at_once(start, inherited):
+    """Also where SIGINT was ignored before, as a shell has it for what runs in the background."""
+    before = f'import signal\nsignal.signal(signal.SIGINT, signal.{inherited})'
+    process = start(before + BUSY.replace('PATIENCE', '600'))
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert process.poll() is None
