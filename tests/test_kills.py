@@ -90,7 +90,8 @@ def killed_and_resumed(path, seeds, kills, undisturbed):
 
 def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
     seeds = itertools.chain(FIRST_SEEDS, itertools.count(1000))
-    killed_and_resumed(tmp_path, seeds, len(FIRST_SEEDS), undisturbed)
+    killed, runs = killed_and_resumed(tmp_path, seeds, len(FIRST_SEEDS), undisturbed)
+    assert len(killed) == len(FIRST_SEEDS) and runs >= 1
 
 
 @pytest.mark.slow
