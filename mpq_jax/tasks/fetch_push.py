@@ -125,7 +125,7 @@ def set_parameters(model, values) -> None:
     geom.size[:] = half_size
     geom.rbound[:] = np.sqrt(3) * half_size
     model.geom_aabb[geom.id, 3:] = half_size
-    model.geom('table').pos[2] = RESTING_HEIGHT - half_size
+    model.geom('support').pos[2] = RESTING_HEIGHT - half_size
     for name in ('push', 'slide'):
         model.pair(name).friction[:] = friction
     weight = model.body('gripper').mass[0]
