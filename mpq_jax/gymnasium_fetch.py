@@ -28,10 +28,9 @@ class GymnasiumFetchPush:
         Raises:
           ConfigError: another task, or Gymnasium-Robotics is not installed.
         """
-        if task.name != 'fetch_push':
-            raise ConfigError('task', task.name, "'fetch_push' for the real system 'gymnasium'")
+        gymnasium = check_gymnasium(task)
         self.task = task
-        self.environment = _make()
+        self.environment = gymnasium.make(ENVIRONMENT, disable_env_checker=True).unwrapped
 
     def reset(self, key: jax.Array) -> Measurement:
         """The environment's own start and goal; its seed is made of the key."""
@@ -44,16 +43,18 @@ class GymnasiumFetchPush:
         return self._measured()
 
     def _measured(self) -> Measurement:
+        """The grip site is the gripper; the block's joint is a free joint, as the task's is."""
         model, data = self.environment.model, self.environment.data
-        site = data.site('robot0:grip')
-        across = np.zeros((3, model.nv))
-        mujoco.mj_jacSite(model, data, across, None, site.id)
-        block = data.joint('object0:joint')
+        site, block = data.site('robot0:grip'), data.joint('object0:joint')
+        jacobian = np.zeros((3, model.nv))
+        mujoco.mj_jacSite(model, data, jacobian, None, site.id)
         qpos = np.concatenate([site.xpos, block.qpos], dtype=np.float32)
-        qvel = np.concatenate([across @ data.qvel, block.qvel], dtype=np.float32)
+        qvel = np.concatenate([jacobian @ data.qvel, block.qvel], dtype=np.float32)
         goal = np.asarray(self.environment.goal, np.float32)
-        state = State(qpos, qvel, np.zeros(0, np.float32), np.zeros(9, np.float32), goal)
-        return Measurement(state, Reading(qpos, qvel, {}))
+        warmstart = np.zeros_like(qvel)
+        state: Any = State(qpos, qvel, np.zeros(0, np.float32), warmstart, goal)
+        reading: Any = Reading(qpos, qvel, {})
+        return Measurement(state, reading)
 
 
 def make_gymnasium_systems(task: Task, count: int) -> list[GymnasiumFetchPush]:
@@ -61,25 +62,33 @@ def make_gymnasium_systems(task: Task, count: int) -> list[GymnasiumFetchPush]:
     return [GymnasiumFetchPush(task) for _ in range(count)]
 
 
-def _make() -> Any:
+def check_gymnasium(task: Task) -> Any:
+    """The module gymnasium, with the environment registered, where the task has one there.
+
+    Raises:
+      ConfigError: another task than 'fetch_push', or Gymnasium-Robotics is not installed.
+    """
+    if task.name != 'fetch_push':
+        allowed = "'fetch_push' when real_system is 'gymnasium'"
+        raise ConfigError('task', task.name, allowed)
     try:
         import gymnasium
         import gymnasium_robotics
         from gymnasium_robotics.utils import mujoco_utils
     except ImportError as error:
-        allowed = f"another than 'gymnasium' without pip install -e '.[fetch]' ({error})"
+        allowed = f"another without Gymnasium-Robotics: pip install -e '.[fetch]' ({error})"
         raise ConfigError('real_system', 'gymnasium', allowed) from error
     gymnasium.register_envs(gymnasium_robotics)
     hinge = mujoco.mjtJoint.mjJNT_HINGE
-    if hinge != np.int32(hinge):  # mujoco 4's do not equal NumPy's integers; the package needs it
+    if hinge != np.int32(hinge):  # in mujoco 4, and the package compares them
         mujoco_utils.mujoco = _IntegerJointTypes('mujoco')
-    return gymnasium.make(ENVIRONMENT, disable_env_checker=True).unwrapped
+    return gymnasium
 
 
 class _IntegerJointTypes(types.ModuleType):
     """The module mujoco, but for its joint types, which are plain integers."""
 
-    mjtJoint = types.SimpleNamespace(  # noqa: N815
+    mjtJoint = types.SimpleNamespace(
         **{name: int(value) for name, value in mujoco.mjtJoint.__members__.items()}
     )
 

@@ -3,13 +3,13 @@
 The environment is Gymnasium-Robotics' FetchPush: its sizes, masses, contact parameters, control
 (0.05 m an action, from where the gripper is), the 25 first observations, start and goal ranges.
 Cost, the eight other observations, episode length, the randomised parameters and their ranges are
-the paper's (section 5, Table 1: each parameter times U[0.90, 1.80], the reading of its U[0.35 +- 0.45]
-that leaves masses positive).
+the paper's (section 5, Table 1: each parameter times U[0.90, 1.80], the reading of its
+U[0.35 +- 0.45] that leaves masses positive).
 
-Ours to choose: the plant without the arm (fetch_push.xml), the gains of its servos, and what a
-half-size means for a model that plans from where the true block lies: size and table change
-together, so that the block's centre rests where the true one's does, and the inertia grows with
-the square of the size.
+Ours to choose: the plant without the arm (fetch_push.xml), on a table without edges; the gains of
+its servos; its contact with the table as one sphere; and what a half-size means for a model that
+plans from where the true block lies. The plane under the block moves down as the size grows, so
+that the centre rests where the true one's does, and the inertia grows with the square of the size.
 """
 
 from pathlib import Path
