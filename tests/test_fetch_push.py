@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,14 @@ from scipy.spatial.transform import Rotation
 
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
+from mpq_jax.gymnasium_fetch import check_gymnasium
 from mpq_jax.native_system import make_native_systems
 from mpq_jax.simulator import make_simulator, rollout
 from mpq_jax.simulator.mujoco_model import edited_model, load_model
 from mpq_jax.tasks import load_task
 from mpq_jax.tasks.fetch_push import HOME, RESTING_HEIGHT
 from mpq_jax.tasks.task import Reading
+from mpq_jax.validation import ConfigError
 
 COARSE = {'timestep': 0.01, 'solver_iterations': 4, 'line_search_iterations': 8}
 SECOND, COUNT = 25, 16  # control steps; systems at once
@@ -176,7 +179,8 @@ def test_parameters_are_what_a_compiled_mjcf_would_have(task):
         ('mass="2" diaginertia="8.33e-4 8.33e-4 8.33e-4"',
          f'mass="3" diaginertia="{inertia} {inertia} {inertia}"'),
         ('size="0.025 0.025 0.025"', 'size="0.03 0.03 0.03"'),
-        ('"support" type="plane" pos="1.3 0.75 0.4"', '"support" type="plane" pos="1.3 0.75 0.395"'),
+        ('"support" type="plane" pos="1.3 0.75 0.4"',
+         '"support" type="plane" pos="1.3 0.75 0.395"'),
         *((f'<pair name="{name}"', f'<pair name="{name}" friction="1.4 1.4 0.007 1.4e-4 1.4e-4"')
           for name in ('push', 'slide')),
     ):  # fmt: skip
@@ -210,7 +214,7 @@ def test_the_gripper_goes_from_where_it_is(task):
 
 def test_native_plans_move_like_the_native_real_system(task, pushed):
     """Held targets, control step by control step, in one rollout and in single steps."""
-    qpos, actions = pushed
+    _, actions = pushed
     physics = PhysicsConfig(backend='mujoco', timestep=0.002)
     simulator = make_simulator(task, physics)
     (system,) = make_native_systems(task, physics, 1)
@@ -231,3 +235,11 @@ def test_settings_are_table_3_and_the_planner_is_coarser(task):
     assert paper.learner.target_iterations == 3 and paper.episodes == 160
     assert load_model(task, config.planner_physics).opt.timestep > 0.002
     assert load_model(task, config.real_physics).opt.timestep == 0.002
+
+
+def test_the_stock_environment_asks_for_its_extra(task, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gymnasium_robotics', None)
+    with pytest.raises(
+        ConfigError, match=r"real_system = 'gymnasium'.*pip install -e '.\[fetch\]'"
+    ):
+        check_gymnasium(task)
