@@ -71,12 +71,6 @@ def physics_steps_per_control(task: Task, model: mujoco.MjModel) -> int:
     return round(ratio)
 
 
-def action_scale(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half width of the control range `[nu]`: control = middle + half * action."""
-    low, high = model.actuator_ctrlrange.astype(np.float32).T
-    return (low + high) / 2, (high - low) / 2
-
-
 def control_law(task: Task, model: mujoco.MjModel) -> Callable[[Any, Any, Any], Any]:
     """What the actuators get: (qpos, qvel, action `[nu]` in [-1, 1]) -> ctrl `[nu]`.
 
@@ -85,7 +79,8 @@ def control_law(task: Task, model: mujoco.MjModel) -> Callable[[Any, Any, Any], 
     """
     if task.control is not None:
         return task.control
-    middle, half = action_scale(model)
+    low, high = model.actuator_ctrlrange.astype(np.float32).T
+    middle, half = (low + high) / 2, (high - low) / 2
     return lambda qpos, qvel, action: middle + half * action
 
 
