@@ -79,7 +79,7 @@ def test_observation_starts_with_the_environments_own(task, system):
         fingers = np.isin(np.arange(25), (9, 10, 23, 24))
         expected = np.where(fingers, 0.0, theirs['observation'])
         np.testing.assert_allclose(ours[:25], expected, atol=1e-5)
-        assert np.abs(theirs['observation'][fingers]).max() < 5e-3  # blocked
+        assert not theirs['observation'][9:11].any()  # blocked
         np.testing.assert_allclose(measured.state.variables, theirs['desired_goal'], rtol=1e-6)
 
 
@@ -96,7 +96,7 @@ def test_starts_follow_the_key_and_the_tasks_ranges(system):
 
 @pytest.mark.parametrize('timestep', [0.002, 0.01])
 def test_the_gripper_alone_moves_as_the_environments(task, recorded, timestep):
-    """To a millimetre a control step, away from block, table and the edges of the arm's reach."""
+    """A control step away from block and table: to half a millimetre in the median, 2 at most."""
     model = load_model(task, PhysicsConfig(timestep=timestep))
     qpos, qvel, actions = recorded
     errors = []
@@ -107,12 +107,11 @@ def test_the_gripper_alone_moves_as_the_environments(task, recorded, timestep):
             ours = predicted(task, model, qpos[e, t], qvel[e, t], actions[e, t : t + 1])
             errors.append(np.linalg.norm(ours[0, :3] - qpos[e, t + 1, :3]))
     assert len(errors) > 10
-    print(len(errors), np.percentile(errors, [50, 90, 100]))
-    assert np.median(errors) < 1e-3
+    assert np.median(errors) < 5e-4 and max(errors) < 2e-3
 
 
 def test_pushes_end_where_the_environments_do(task, recorded):
-    """A second of pushing, on the table: the block's place to 3 cm in the median, of 10 or more."""
+    """A second of pushing, on the table: the block's place to 2.5 cm in the median."""
     model = load_model(task, PhysicsConfig(timestep=0.002))
     qpos, qvel, actions = recorded
     errors, ways = [], []
@@ -123,8 +122,7 @@ def test_pushes_end_where_the_environments_do(task, recorded):
             ours = predicted(task, model, qpos[e, t], qvel[e, t], actions[e, t : t + SECOND])
             errors.append(np.linalg.norm(ours[-1, 3:5] - span[-1, 3:5]))
             ways.append(way)
-    print(len(errors), np.percentile(errors, [50, 90, 100]), np.median(ways))
-    assert len(errors) > 10 and np.median(errors) < 0.03 < np.median(ways)
+    assert len(errors) > 10 and np.median(errors) < 0.025 < np.median(ways) / 2
 
 
 def test_another_task_has_no_environment_there():
