@@ -40,7 +40,9 @@ def define_run_flags(num_seeds: bool = True) -> None:
     flags.DEFINE_integer('seed', None, 'the first seed')
     flags.DEFINE_string('planner_backend', None, "the planner's physics: 'mjx', or 'mujoco'")
     flags.DEFINE_string('q_data', None, "what Q learns from: 'real', or 'dr': randomised models")
-    flags.DEFINE_string('real_system', None, "'simulated', or 'mujoco': native, step by step")
+    flags.DEFINE_string(
+        'real_system', None, "'simulated', or step by step: 'mujoco', or 'gymnasium' (fetch_push)"
+    )
     flags.DEFINE_multi_string('set', [], 'any config field: --set planner.temperature=0.3')
 
 

@@ -10,13 +10,16 @@ from mujoco import rollout
 
 from mpq_jax.compilation import compile
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.simulator.mujoco_model import action_scale, load_model, physics_steps_per_control
+from mpq_jax.simulator.mujoco_model import control_law, load_model, physics_steps_per_control
 from mpq_jax.tasks.pendulum import equations, wrap
 from mpq_jax.tasks.task import Task
 
 
 class NativeRollouts:
-    """`mujoco.rollout` of a task's true model on all cores: no costs, no noise, no hook."""
+    """`mujoco.rollout` of a task's true model on all cores: no costs, no noise, no hook.
+
+    A control that depends on the state is that of the start throughout.
+    """
 
     def __init__(self, task: Task, start, actions: np.ndarray):
         """From a start's qpos and qvel, with actions `[B, T, nu]` in [-1, 1]."""
@@ -27,9 +30,10 @@ class NativeRollouts:
         state = np.zeros((1, mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
         position = np.concatenate([np.asarray(start.qpos), np.asarray(start.qvel)])
         state[0, 1 : 1 + len(position)] = position
-        middle, half = action_scale(model)
+        control_of = control_law(task, model)
         steps = physics_steps_per_control(task, model)
-        control = np.repeat(middle + half * actions, steps, axis=1).astype(np.float64)
+        control = control_of(np.asarray(start.qpos), np.asarray(start.qvel), actions)
+        control = np.repeat(control, steps, axis=1).astype(np.float64)
         self._models = [model] * len(actions)
         self._start = np.repeat(state, len(actions), axis=0)
         self._control = np.ascontiguousarray(control)

@@ -7,6 +7,7 @@ from mpq_jax import memory
 from mpq_jax.agent import make_agent
 from mpq_jax.batch import layout, member_configs
 from mpq_jax.config import Config
+from mpq_jax.gymnasium_fetch import check_gymnasium
 from mpq_jax.programs import Programs
 from mpq_jax.randomization import belief
 from mpq_jax.real_system import RealSystem
@@ -43,6 +44,8 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Pr
     _check_real_systems(config, real_systems)
     if config.real_system == 'mujoco':
         load_model(task, config.real_physics)
+    if config.real_system == 'gymnasium':
+        check_gymnasium(task)
     # One trace serves both where they are the same.
     real = _physics(task, config, 'real_physics')
     # Native MuJoCo uses all cores by itself.

@@ -171,7 +171,8 @@ class Config:
     planner_model: str = 'biased'
     q_data: str = 'real'  # Q learns from the 'real' system, or 'dr': models redrawn every step
     dr_bank_size: int = 256  # models that q_data='dr' redraws from
-    real_system: str = 'simulated'  # one program an episode; step by step: 'mujoco', or one's 'own'
+    # 'simulated': one program an episode; step by step: 'mujoco', 'gymnasium' (fetch_push), 'own'
+    real_system: str = 'simulated'
     seed: int = 0
     num_seeds: int = 4
     episodes: int = 30
@@ -208,7 +209,8 @@ class Config:
         check_choice('agent', self.agent, ('mpq', 'mppi', 'softq'))
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
         check_choice('q_data', self.q_data, ('real', 'dr'))
-        check_choice('real_system', self.real_system, ('simulated', 'mujoco', 'own'))
+        real_systems = ('simulated', 'mujoco', 'gymnasium', 'own')
+        check_choice('real_system', self.real_system, real_systems)
         check_at_least('dr_bank_size', self.dr_bank_size, 1)
         if self.q_data == 'dr' and not self.learns:
             raise ConfigError('q_data', self.q_data, f"'real' when agent is {self.agent!r}")

@@ -12,7 +12,7 @@ from mpq_jax.config import PhysicsConfig
 from mpq_jax.real_system import Measurement
 from mpq_jax.simulator import State
 from mpq_jax.simulator.mujoco_model import (
-    action_scale,
+    control_law,
     load_model,
     physics_steps_per_control,
     sensor_slices,
@@ -28,7 +28,7 @@ class NativeSystem:
         self.task = task
         self._model, self._start = model, start
         self._data = mujoco.MjData(model)
-        self._middle, self._half = action_scale(model)
+        self._control = control_law(task, model)
         self._steps = physics_steps_per_control(task, model)
         self._sensors = sensor_slices(model)
         self._variables = ()
@@ -41,7 +41,8 @@ class NativeSystem:
         return self._measured()
 
     def step(self, action: np.ndarray) -> Measurement:
-        self._data.ctrl[:] = self._middle + self._half * np.asarray(action)
+        data = self._data
+        data.ctrl[:] = self._control(data.qpos, data.qvel, np.asarray(action))
         hook = self.task.after_physics_step
         if hook is None:
             mujoco.mj_step(self._model, self._data, self._steps)

@@ -13,7 +13,8 @@ from mpq_jax.agent import QParams
 from mpq_jax.batch import Numbers
 from mpq_jax.episode import Episode, Summary
 from mpq_jax.guarded_system import GuardedSystem
-from mpq_jax.native_system import NativeSystem, make_native_systems
+from mpq_jax.gymnasium_fetch import make_gymnasium_systems
+from mpq_jax.native_system import make_native_systems
 from mpq_jax.programs import Programs, SeedState
 from mpq_jax.randomization import episode_models
 from mpq_jax.real_system import RealSystem
@@ -24,7 +25,7 @@ from mpq_jax.stepwise import StepwiseRunner, measured_start
 class StepwisePrograms(Programs):
     """The same programs, with the real system driven from outside; one device."""
 
-    own_systems: Sequence[RealSystem] = ()  # one a member; native MuJoCo if none
+    own_systems: Sequence[RealSystem] = ()  # one a member; the config's if none
 
     def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
         result = self._episodes('train', state, state.learner.params, [episode])
@@ -79,7 +80,10 @@ class StepwisePrograms(Programs):
         missing = count - len(self._copies)
         if missing > 0:
             task, physics = self.real.task, self.config.real_physics
-            self._copies.extend(make_native_systems(task, physics, missing))
+            if self.config.real_system == 'gymnasium':
+                self._copies.extend(make_gymnasium_systems(task, missing))
+            else:
+                self._copies.extend(make_native_systems(task, physics, missing))
         return self._copies[:count]
 
     @functools.cached_property
@@ -95,7 +99,7 @@ class StepwisePrograms(Programs):
         ]  # fmt: skip
 
     @functools.cached_property
-    def _copies(self) -> list[NativeSystem]:
+    def _copies(self) -> list[RealSystem]:
         return []
 
 

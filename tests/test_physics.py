@@ -201,6 +201,25 @@ def movable_cart():
     )
 
 
+@pytest.mark.parametrize('backend', ['mjx', 'mujoco'])
+def test_a_control_of_the_tasks_own_is_set_by_the_state_and_held(backend):
+    """A force of x0 + 2 a on 2 kg for each control step; actuators need no range."""
+    task = cart(limit='', control=lambda qpos, qvel, action: qpos[..., :1] + 2.0 * action)
+    simulator = make_simulator(task, PhysicsConfig(backend=backend))
+    actions = np.array([[0.5], [-1.0], [0.2]], np.float32)
+    start, model = at(simulator, 0.7, 0.1), simulator.true_model()
+    result = jax.jit(rollout, static_argnums=0)(simulator, model, start, actions)
+    position, velocity = 0.7, 0.1
+    for (action,) in actions:
+        force = position + 2.0 * action
+        for _ in range(4):
+            velocity += 0.01 * force / 2.0
+            position += 0.01 * velocity
+    np.testing.assert_allclose(result.state.qpos, [position], rtol=1e-5)
+    np.testing.assert_allclose(result.state.qvel, [velocity], rtol=1e-4)
+    np.testing.assert_allclose(result.reading.sensors['x'], [position], rtol=1e-5)
+
+
 def test_what_mjx_cannot_simulate_is_named():
     sensor = '<insidesite name="in" site="tip" objtype="site" objname="tip"/>'
     with pytest.raises(TaskError, match=r"'cart': MJX cannot simulate.*INSIDESITE"):

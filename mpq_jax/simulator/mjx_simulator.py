@@ -13,7 +13,7 @@ import numpy as np
 from mpq_jax.compilation import CPU_OPTIONS, accepts_cpu_options
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator.mujoco_model import (
-    action_scale,
+    control_law,
     edited_model,
     load_model,
     physics_steps_per_control,
@@ -40,14 +40,14 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     _warn_of_slow_compiling(task, mj_model)
     nominal = _put(task, mj_model, physics)
     data = _Data(mj_model, physics)
-    middle, half = action_scale(mj_model)
+    control_of = control_law(task, mj_model)
     randomized = _RandomizedLeaves(task, mj_model, physics)
     timestep = mj_model.opt.timestep
     num_steps = physics_steps_per_control(task, mj_model)
 
     def step(leaves, state: State, action):
         model = randomized.merge(nominal, leaves)
-        control = middle + half * action
+        control = control_of(state.qpos, state.qvel, action)
 
         def physics_step(state: State, _):
             after = mjx.step(model, data.of(state, control))

@@ -1,8 +1,9 @@
 """A task's MJCF as an MjModel: loading it, editing its parameters, scaling its actions."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -37,10 +38,11 @@ def load_model(task: Task, physics: PhysicsConfig) -> mujoco.MjModel:
     unlimited = [
         model.actuator(i).name for i in range(model.nu) if not model.actuator_ctrllimited[i]
     ]
-    if unlimited or model.nu == 0:
+    if model.nu == 0 or (unlimited and task.control is None):
         raise TaskError(
             f'task {task.name!r}: actuators {unlimited} have no ctrlrange: actions in [-1, 1] are '
-            'scaled to it, so at least one actuator is needed and each must be limited'
+            'scaled to it, so at least one actuator is needed and each must be limited, unless '
+            'the task has a `control` function'
         )
     physics_steps_per_control(task, model)
     return edited_model(task, model, task.true_parameters)
@@ -69,10 +71,17 @@ def physics_steps_per_control(task: Task, model: mujoco.MjModel) -> int:
     return round(ratio)
 
 
-def action_scale(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half width of the control range `[nu]`: control = middle + half * action."""
+def control_law(task: Task, model: mujoco.MjModel) -> Callable[[Any, Any, Any], Any]:
+    """What the actuators get: (qpos, qvel, action `[nu]` in [-1, 1]) -> ctrl `[nu]`.
+
+    The task's own, or the action scaled to the control range. Takes JAX and NumPy arrays, and
+    leading axes.
+    """
+    if task.control is not None:
+        return task.control
     low, high = model.actuator_ctrlrange.astype(np.float32).T
-    return (low + high) / 2, (high - low) / 2
+    middle, half = (low + high) / 2, (high - low) / 2
+    return lambda qpos, qvel, action: middle + half * action
 
 
 def sensor_slices(model: mujoco.MjModel) -> dict[str, slice]:

@@ -16,7 +16,7 @@ from mujoco import rollout as mujoco_rollout
 
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator.mujoco_model import (
-    action_scale,
+    control_law,
     edited_model,
     load_model,
     physics_steps_per_control,
@@ -100,7 +100,7 @@ class _NativeRollouts:
         self._task = task
         self.model = load_model(task, physics)
         self.steps_per_control = physics_steps_per_control(task, self.model)
-        self._middle, self._half = action_scale(self.model)
+        self._control = control_law(task, self.model)
         self._names = [p.name for p in task.parameters]
         self._models: dict[bytes, mujoco.MjModel] = {}
         threads = len(os.sched_getaffinity(0))
@@ -117,51 +117,54 @@ class _NativeRollouts:
             return full.reshape(math.prod(lead), *array.shape[array.ndim - inner :])
 
         models = np.broadcast_to(self._models_of(values), lead).ravel().tolist()
-        control = self._middle + self._half * flat(actions, 2)
         start = [np.zeros((len(models), 1)), flat(qpos, 1), flat(qvel, 1), flat(act, 1)]
-        result = self._roll(models, np.concatenate(start, axis=1, dtype=np.float64), control)
+        states = np.concatenate(start, axis=1, dtype=np.float64)
+        result = self._roll(models, states, flat(actions, 2))
         return _Physics(*(x.astype(np.float32).reshape(lead + x.shape[1:]) for x in result))
 
-    def _roll(self, models: list, start: np.ndarray, control: np.ndarray) -> _Physics:
-        """Control `[B, T, nu]` from full-physics states `[B, n]`."""
-        steps, count = self.steps_per_control, control.shape[1]
-        held = np.repeat(control, steps, axis=1)
-        has_sensors = self.model.nsensordata > 0
-        if has_sensors:  # one physics step more, for the sensors of the last state
-            rest = np.zeros((len(held), 1, held.shape[2]))
-            held = np.concatenate([held, rest], axis=1)
-        if self._task.after_physics_step is None:
-            states, sensordata = self._native(models, start, held)
-        else:
-            states, sensordata = self._native_with_hook(models, start, held)
-        every = np.concatenate([start[:, None], states], axis=1)[:, : count * steps + 1 : steps]
+    def _roll(self, models: list, start: np.ndarray, actions: np.ndarray) -> _Physics:
+        """Actions `[B, T, nu]` from full-physics states `[B, n]`."""
+        # Where the control depends on the state, a call a control step; otherwise one in all.
+        count = actions.shape[1]
+        spans = 1 if self._task.control is None else count
+        every, sensed, here = [start[:, None]], [], start
+        for span in np.split(actions, spans, axis=1) if count else ():
+            states, sensordata = self._span(models, here, span)
+            here = states[:, -1]
+            every.append(states[:, self.steps_per_control - 1 :: self.steps_per_control])
+            sensed.append(sensordata[:, :: self.steps_per_control])
+        if self.model.nsensordata:  # one physics step more, for the sensors of the last state
+            rest = np.zeros((len(start), 1, self.model.nu))
+            _, last = self._pool.rollout(models, self._data, here, rest)
+            sensed.append(last)
         nq, nv, na = self.model.nq, self.model.nv, self.model.na
-        qpos, qvel, act = np.split(every[..., 1 : 1 + nq + nv + na], [nq, nq + nv], axis=-1)
-        sensors = sensordata[:, ::steps] if has_sensors else np.zeros((*qpos.shape[:2], 0))
+        states = np.concatenate(every, axis=1)[..., 1 : 1 + nq + nv + na]
+        qpos, qvel, act = np.split(states, [nq, nq + nv], axis=-1)
+        none = np.zeros((*qpos.shape[:2], 0))
+        sensors = np.concatenate(sensed, axis=1) if self.model.nsensordata else none
         return _Physics(qpos, qvel, act[:, -1], sensors)
 
-    def _native(self, models: list, start: np.ndarray, control: np.ndarray):
-        if control.shape[1] == 0:
-            return start[:, None][:, :0], None
-        return self._pool.rollout(models, self._data, start, control)
-
-    def _native_with_hook(self, models: list, start: np.ndarray, control: np.ndarray):
-        """One native call a physics step: the task's hook must act in between."""
-        hook, nq, nv = self._task.after_physics_step, self.model.nq, self.model.nv
-        assert hook is not None
+    def _span(self, models: list, start: np.ndarray, actions: np.ndarray):
+        """States and sensors of every physics step of control steps that need no state between."""
+        qpos, qvel = self._positions(start[:, None])
+        held = np.repeat(self._control(qpos, qvel, actions), self.steps_per_control, axis=1)
+        hook = self._task.after_physics_step
+        if hook is None:
+            return self._pool.rollout(models, self._data, start, held)
         states, sensors = [], []
-        for t in range(control.shape[1]):
-            after, sensed = self._native(models, start, control[:, t : t + 1])
+        for t in range(held.shape[1]):
+            after, sensed = self._pool.rollout(models, self._data, start, held[:, t : t + 1])
             start = after[:, 0]
-            qpos, qvel = start[:, 1 : 1 + nq], start[:, 1 + nq : 1 + nq + nv]
-            start[:, 1 : 1 + nq], start[:, 1 + nq : 1 + nq + nv] = hook(
-                qpos, qvel, self.model.opt.timestep
-            )
+            qpos, qvel = self._positions(start)
+            qpos[:], qvel[:] = hook(qpos, qvel, self.model.opt.timestep)
             states.append(start)
             sensors.append(sensed[:, 0])
-        if not states:
-            return start[:, None][:, :0], None
         return np.stack(states, axis=1), np.stack(sensors, axis=1)
+
+    def _positions(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Views of qpos and qvel in full-physics states `[..., n]`."""
+        end = 1 + self.model.nq
+        return states[..., 1:end], states[..., end : end + self.model.nv]
 
     def _models_of(self, values: np.ndarray) -> np.ndarray:
         """Values `[..., P]` -> the edited MjModels `[...]`, each built once."""

@@ -54,6 +54,11 @@ class Task:
     # (parameters by name, qpos, qvel, normalised action) -> (qpos, qvel) a control step later
     equations: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     action_size: int | None = None  # needed only without an MJCF
+    # Actuator inputs that depend on where the system is: (qpos, qvel, normalised action) -> ctrl
+    # [nu], set at the start of a control step and held for it. None: the action, scaled to each
+    # actuator's ctrlrange. Called with JAX or NumPy arrays, with or without leading axes: index
+    # from the right and use their methods, not one library's functions.
+    control: Callable[[Any, Any, Any], Any] | None = None
     # What MuJoCo cannot express: (qpos, qvel, timestep) -> (qpos, qvel) after a physics step.
     # Called with JAX or NumPy arrays: use their methods (`qvel.clip`), not one library's functions.
     after_physics_step: Callable[[Any, Any, float], tuple] | None = None
