@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Callable
 
-from mpq_jax.tasks import ball_in_cup, pendulum
+from mpq_jax.tasks import ball_in_cup, franka_drawer, pendulum
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 from mpq_jax.validation import TaskError, nearest
 
@@ -14,6 +14,7 @@ __all__ = ['TASKS', 'RandomizedParameter', 'Reading', 'Start', 'Task', 'load_tas
 TASKS: dict[str, Callable[[], Task]] = {
     'pendulum': pendulum.make_task,
     'ball_in_cup': ball_in_cup.make_task,
+    'franka_drawer': franka_drawer.make_task,
 }
 
 
