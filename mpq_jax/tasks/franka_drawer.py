@@ -27,6 +27,8 @@ SUCCESS_TOLERANCE, ANGLE_WEIGHT = 0.01, 0.08  # m, 1/rad: the paper's
 
 # Table 1: 0.1 x U[1 + 0.1 - 10, 1 + 0.1 + 10]; 44 % of the draws are negative and become 0.
 TRUE_FRICTION, FRICTION_LOW, FRICTION_HIGH = 0.1, -0.89, 1.11
+# Not 0: MJX keeps the constraint of a nominally positive frictionloss, and holds the joint at 0.
+LEAST_FRICTIONLOSS = 1e-4
 
 
 def remaining(reading: Reading) -> jax.Array:
@@ -84,10 +86,10 @@ def reset(key) -> Start:
 
 
 def set_parameters(model, values) -> None:
-    """Negative draws are clipped at 0."""
+    """Negative draws are clipped at 0, those of frictionloss just above it."""
     for joints, dofs in (('arm', slice(0, 7)), ('drawer', slice(7, 8))):
         model.dof_damping[dofs] = max(values[f'{joints}_damping'], 0.0)
-        model.dof_frictionloss[dofs] = max(values[f'{joints}_frictionloss'], 0.0)
+        model.dof_frictionloss[dofs] = max(values[f'{joints}_frictionloss'], LEAST_FRICTIONLOSS)
 
 
 def _physics(whose: str, timestep: float) -> dict:
