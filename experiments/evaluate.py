@@ -1,4 +1,7 @@
-"""Tests a trained run: python -m experiments.evaluate --run_dir=... [--episodes=20]."""
+"""Tests a trained run: python -m experiments.evaluate --run_dir=... [--episodes=20].
+
+With --video=episode.gif (or .mp4) the first of the episodes is drawn, for tasks with an MJCF.
+"""
 
 from typing import Any
 
@@ -13,6 +16,7 @@ FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()
 flags.DEFINE_integer('episodes', 20, 'test episodes a seed')
 flags.DEFINE_string('parameters', 'best', "'best' by validation, or 'last'")
+flags.DEFINE_string('video', None, 'a .gif or .mp4 to draw an episode into (MuJoCo tasks)')
 
 
 def main() -> None:
@@ -20,7 +24,11 @@ def main() -> None:
         raise mpq_jax.ConfigError('--run_dir', None, 'given: the run to evaluate')
     console = make_console()
     result = mpq_jax.evaluate(
-        FLAGS.run_dir, FLAGS.episodes, parameters=FLAGS.parameters, console=console
+        FLAGS.run_dir,
+        FLAGS.episodes,
+        parameters=FLAGS.parameters,
+        video=FLAGS.video,
+        console=console,
     )
     for figures in result.get('variants', [result]):
         if 'fields' in figures:
@@ -28,7 +36,8 @@ def main() -> None:
         for name in ('return', 'success', 'success_at_end', 'success_share'):
             if figures[name] is not None:
                 _show(console, name, figures[name])
-    console.print(f'{FLAGS.run_dir}: evaluation.json, episode.png', markup=False)
+    video = f' and {FLAGS.video}' if FLAGS.video else ''
+    console.print(f'{FLAGS.run_dir}: evaluation.json, episode.png{video}', markup=False)
 
 
 def _show(console: Console, name: str, figure: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from mpq_jax.run_directory import RunDirectory, write_atomically
 from mpq_jax.statistics import bootstrap_interval
 from mpq_jax.stopwatch import Stopwatch
 from mpq_jax.validation import RunError, check_at_least
+from mpq_jax.video import check_video, write_video
 
 
 def load_run(
@@ -53,6 +54,7 @@ def evaluate(
     *,
     parameters: str = 'best',
     real_systems: Sequence[RealSystem] = (),
+    video: str | Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Runs test episodes for every seed and writes `evaluation.json` and `episode.png`.
@@ -62,13 +64,20 @@ def evaluate(
       episodes: a seed; episode i of a seed always starts in the same state.
       parameters: 'best' by validation, or 'last'.
       real_systems: one a member, where the run's real_system is 'own'.
+      video: a .gif or .mp4 to draw the first seed's first episode into.
       console: where progress is shown.
 
     Returns:
       What `evaluation.json` holds.
+
+    Raises:
+      ConfigError: `video` cannot be drawn here; it says what to install.
     """
     check_at_least('episodes', episodes, 1)
     programs, saved, problems = load_run(run_dir, real_systems)
+    task = programs.real.task
+    if video is not None:
+        check_video(video, task)
     run = RunDirectory(run_dir)
     with Reporter('evaluate', episodes, console) as reporter:
         for problem in problems:
@@ -77,7 +86,9 @@ def evaluate(
         summary, recording = _play(programs, saved, parameters, episodes, reporter)
     result = _describe(programs, saved, parameters, summary)
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
-    plots.episode_figure(programs.real.task, recording, run.path / 'episode.png')
+    plots.episode_figure(task, recording, run.path / 'episode.png')
+    if video is not None:
+        write_video(video, task, recording.state.qpos)
     return result
 
 

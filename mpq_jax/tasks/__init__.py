@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Callable
 
-from mpq_jax.tasks import ball_in_cup, fetch_push, pendulum
+from mpq_jax.tasks import ball_in_cup, fetch_push, franka_drawer, pendulum
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 from mpq_jax.validation import TaskError, nearest
 
@@ -15,6 +15,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     'pendulum': pendulum.make_task,
     'ball_in_cup': ball_in_cup.make_task,
     'fetch_push': fetch_push.make_task,
+    'franka_drawer': franka_drawer.make_task,
 }
 
 
