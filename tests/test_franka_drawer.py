@@ -11,7 +11,7 @@ import pytest
 import mpq_jax
 from mpq_jax.randomization import draw_parameters
 from mpq_jax.simulator import make_simulator, rollout
-from mpq_jax.simulator.mujoco_model import action_scale, edited_model, load_model
+from mpq_jax.simulator.mujoco_model import edited_model, load_model
 from mpq_jax.tasks import load_task
 from mpq_jax.tasks.franka_drawer import HOME, TARGET
 from mpq_jax.tasks.task import Reading
@@ -79,14 +79,13 @@ def scripted_action(model, data):
     arm = jacobian[:, :7]
     wanted = np.concatenate([8 * way, 4 * axis])
     speeds = arm.T @ np.linalg.solve(arm @ arm.T + 1e-3 * np.eye(6), wanted)
-    speeds /= action_scale(model)[1]
+    speeds /= model.actuator_ctrlrange[:, 1]
     return speeds / max(1.0, np.abs(speeds).max())
 
 
 def native_step(model, data, action):
     """One control step; returns the contacts at its end."""
-    middle, half = action_scale(model)
-    data.ctrl[:] = middle + half * action
+    data.ctrl[:] = model.actuator_ctrlrange[:, 1] * action
     mujoco.mj_step(model, data, round(0.04 / model.opt.timestep))
     mujoco.mj_forward(model, data)
     return data.ncon
