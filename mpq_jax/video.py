@@ -148,7 +148,7 @@ def _write_gif(path: Path, frames: Iterator[np.ndarray], seconds: float) -> None
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], seconds: float) -> None:
     encoder = _encoder()
     assert encoder is not None
-    video = encoder.write_frames(str(path), SIZE, fps=1 / seconds)
+    video = encoder.write_frames(str(path), SIZE, fps=1 / seconds, macro_block_size=8)
     video.send(None)
     for frame in frames:
         video.send(np.ascontiguousarray(frame))
