@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mpq_jax.tasks.our_settings import FEW_STATES, physics
 from mpq_jax.tasks.paper_settings import LONG_HORIZON, PAPER_LEARNING, TABLE_3
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 
@@ -24,14 +25,8 @@ BALL_RADIUS, WALL_RADIUS, TARGET_HALF_SIZE = 0.025, 0.008, 0.05
 START_LOW, START_HIGH = (-0.2, 0.2), (0.2, 0.5)  # of the ball's slides
 
 
-# Ours, not Table 3's: a third of its temperature (0.15), and what learns most for the compute
-# (BUILD_NOTES.md). The preset 'paper' is Table 3 to the letter.
-LEARNING = {
-    'planner.temperature': 0.05,
-    'learner.target_iterations': 0,
-    'learner.num_states': 320,
-    'learner.epochs': 80,
-}
+# Ours, a third of Table 3's (BUILD_NOTES.md); the preset 'paper' is Table 3 to the letter.
+TEMPERATURE = 0.05
 
 
 class Positions(NamedTuple):
@@ -96,15 +91,6 @@ def set_parameters(model, values) -> None:
     model.tendon_stiffness[model.tendon('string').id] = values['stiffness']
 
 
-def _physics(whose: str, timestep: float, iterations: int, line_search_iterations: int) -> dict:
-    """How finely a copy of the system steps; measured in BUILD_NOTES.md."""
-    return {
-        f'{whose}.timestep': timestep,
-        f'{whose}.solver_iterations': iterations,
-        f'{whose}.line_search_iterations': line_search_iterations,
-    }
-
-
 def make_task() -> Task:
     return Task(
         name='ball_in_cup',
@@ -122,13 +108,14 @@ def make_task() -> Task:
         ),
         set_parameters=set_parameters,
         settings=TABLE_3['BallInCupSparse']
-        | _physics('real_physics', 0.002, 4, 8)  # nothing that 16 control steps show is lost
-        | _physics('planner_physics', 0.01, 2, 4)
-        | LEARNING,
+        | physics('real_physics', 0.002, 4, 8)  # nothing that 16 control steps show is lost
+        | physics('planner_physics', 0.01, 2, 4)
+        | FEW_STATES
+        | {'planner.temperature': TEMPERATURE},
         presets={
             'paper': TABLE_3['BallInCupSparse']
             | PAPER_LEARNING
-            | _physics('planner_physics', 0.002, 4, 8)
+            | physics('planner_physics', 0.002, 4, 8)
         },
         long_horizon=LONG_HORIZON['BallInCupSparse'],
         signals={

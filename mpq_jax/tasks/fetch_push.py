@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mpq_jax.tasks.our_settings import FEW_STATES, physics
 from mpq_jax.tasks.paper_settings import LONG_HORIZON, PAPER_LEARNING, TABLE_3
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 
@@ -136,15 +137,6 @@ def set_parameters(model, values) -> None:
         servo.biasprm[1:3] = -weight * stiffness, -weight * damping
 
 
-def _physics(whose: str, timestep: float, iterations: int, line_search_iterations: int) -> dict:
-    """How finely a copy of the system steps; measured in BUILD_NOTES.md."""
-    return {
-        f'{whose}.timestep': timestep,
-        f'{whose}.solver_iterations': iterations,
-        f'{whose}.line_search_iterations': line_search_iterations,
-    }
-
-
 def make_task() -> Task:
     true_values = {'mass': MASS, 'inertia': INERTIA, 'friction': 1.0, 'half_size': HALF_SIZE}
     return Task(
@@ -163,13 +155,13 @@ def make_task() -> Task:
         ),
         set_parameters=set_parameters,
         settings=TABLE_3['FetchPushBlock']
-        | _physics('real_physics', 0.002, 4, 8)
-        | _physics('planner_physics', 0.01, 4, 8)
-        | {'learner.target_iterations': 0},
+        | physics('real_physics', 0.002, 4, 8)
+        | physics('planner_physics', 0.01, 4, 8)
+        | FEW_STATES,
         presets={
             'paper': TABLE_3['FetchPushBlock']
             | PAPER_LEARNING
-            | _physics('planner_physics', 0.002, 4, 8)
+            | physics('planner_physics', 0.002, 4, 8)
         },
         long_horizon=LONG_HORIZON['FetchPushBlock'],
         signals={

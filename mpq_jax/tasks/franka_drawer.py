@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from mpq_jax.tasks.our_settings import FEW_STATES, physics
 from mpq_jax.tasks.paper_settings import LONG_HORIZON, PAPER_LEARNING, TABLE_3
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 
@@ -92,15 +93,6 @@ def set_parameters(model, values) -> None:
         model.dof_frictionloss[dofs] = max(values[f'{joints}_frictionloss'], LEAST_FRICTIONLOSS)
 
 
-def _physics(whose: str, timestep: float) -> dict:
-    """How finely a copy of the system steps; measured in BUILD_NOTES.md."""
-    return {
-        f'{whose}.timestep': timestep,
-        f'{whose}.solver_iterations': 4,
-        f'{whose}.line_search_iterations': 8,
-    }
-
-
 def make_task() -> Task:
     names = ('arm_damping', 'arm_frictionloss', 'drawer_damping', 'drawer_frictionloss')
     return Task(
@@ -117,12 +109,13 @@ def make_task() -> Task:
         ),
         set_parameters=set_parameters,
         settings=TABLE_3['FrankaDrawerOpen']
-        | _physics('real_physics', 0.005)
-        | _physics('planner_physics', 0.02),
+        | physics('real_physics', 0.005, 4, 8)
+        | physics('planner_physics', 0.02, 4, 8)
+        | FEW_STATES,
         presets={
             'paper': TABLE_3['FrankaDrawerOpen']
             | PAPER_LEARNING
-            | _physics('planner_physics', 0.005)
+            | physics('planner_physics', 0.005, 4, 8)
         },
         long_horizon=LONG_HORIZON['FrankaDrawerOpen'],
         signals={
