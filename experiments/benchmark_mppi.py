@@ -22,13 +22,19 @@ from rich.table import Table
 
 import mpq_jax
 from experiments import command_line
-from experiments.contenders import BARE, Cell, bare_call, plan_call, reference_calls
+from experiments.contenders import (
+    BARE,
+    Cell,
+    bare_call,
+    plan_call,
+    planner_simulator,
+    reference_calls,
+)
 from experiments.measure import take_turns
 from mpq_jax import memory, plots
 from mpq_jax.compilation import CompiledFunction
 from mpq_jax.progress import Reporter, make_console, per_second
 from mpq_jax.run_directory import manifest, write_atomically
-from mpq_jax.simulator import make_simulator
 from mpq_jax.tasks import load_task
 from mpq_jax.validation import check_at_least, check_choice
 
@@ -111,7 +117,7 @@ def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Repor
     calls[BARE], compiled[BARE] = bare_call(cell, backends[0])
     calls |= reference_calls(cell, task, wanted, compiled)
     timings = take_turns(calls, FLAGS.repeats)
-    steps_per_control = make_simulator(task).steps_per_control
+    steps_per_control = planner_simulator(cell.task, backends[0]).steps_per_control
     steps = cell.model_steps(steps_per_control)
     return [
         {
@@ -187,6 +193,7 @@ def _write(rows, latency, left_out: list[str], console: Console) -> None:
         'available_memory_gib': round(memory.available_bytes() / 2**30, 1),
         'peak_host_memory_mib': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         'repeats': FLAGS.repeats,
+        'physics': {t: dataclasses.asdict(mpq_jax.preset(t).planner_physics) for t in FLAGS.tasks},
         'speed_limit': "the pendulum's limit is applied by every planner, not by mujoco.rollout",
         'rows': rows,
         'latency': latency,

@@ -13,9 +13,10 @@ from mpq_jax import memory, mppi
 from mpq_jax.agent import make_agent
 from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import compile
-from mpq_jax.config import Config, PhysicsConfig
+from mpq_jax.config import Config
 from mpq_jax.randomization import planner_models
 from mpq_jax.simulator import make_simulator
+from mpq_jax.simulator.mujoco_model import load_model
 from mpq_jax.tasks import load_task
 
 BARE = 'bare rollouts'
@@ -37,9 +38,15 @@ class Cell:
         return self.num_states * self.num_samples * (self.horizon - 1) * steps_per_control
 
 
+def planner_simulator(task: str, backend: str):
+    """The planner's physics as the task's preset steps it, on a backend."""
+    physics = dataclasses.replace(mpq_jax.preset(task).planner_physics, backend=backend)
+    return make_simulator(load_task(task), physics)
+
+
 def plan_call(cell: Cell, agent_name: str, backend: str):
     """A compiled batch of plans as a call without arguments."""
-    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    simulator = planner_simulator(cell.task, backend)
     config = _config(cell, agent_name, simulator)
     agent = make_agent(config, simulator)
     models = planner_models(config, simulator, jax.random.key(0))
@@ -63,7 +70,7 @@ def plan_call(cell: Cell, agent_name: str, backend: str):
 
 def bare_call(cell: Cell, backend: str):
     """Rollouts alone: the same steps on the same model draws, from actions drawn beforehand."""
-    simulator = make_simulator(load_task(cell.task), PhysicsConfig(backend=backend))
+    simulator = planner_simulator(cell.task, backend)
     config = _config(cell, 'mppi', simulator)
     models = planner_models(config, simulator, jax.random.key(0))
     states, _ = _states(simulator, cell.num_states)
@@ -108,10 +115,11 @@ def reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict
     calls: dict[str, Any] = {}
     batch = cell.num_states * cell.num_samples
     if 'mujoco' in wanted and task.mjcf is not None:
-        width = make_simulator(task).action_size
+        physics = mpq_jax.preset(cell.task).planner_physics
+        width = load_model(task, physics).nu
         actions = np.random.default_rng(0).uniform(-1, 1, (batch, cell.horizon - 1, width))
         start = task.reset(jax.random.key(3))
-        calls['native mujoco.rollout'] = references.NativeRollouts(task, start, actions)
+        calls['native mujoco.rollout'] = references.NativeRollouts(task, physics, start, actions)
     if task.name != 'pendulum':
         return calls
     if 'roofline' in wanted:

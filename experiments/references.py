@@ -21,9 +21,9 @@ class NativeRollouts:
     A control that depends on the state is that of the start throughout.
     """
 
-    def __init__(self, task: Task, start, actions: np.ndarray):
+    def __init__(self, task: Task, physics: PhysicsConfig, start, actions: np.ndarray):
         """From a start's qpos and qvel, with actions `[B, T, nu]` in [-1, 1]."""
-        model = load_model(task, PhysicsConfig())
+        model = load_model(task, physics)
         threads = len(os.sched_getaffinity(0))
         self._pool = rollout.Rollout(nthread=threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
