@@ -1,7 +1,8 @@
 """The paper's figures and tables beside ours: python -m experiments.reproduce --figure=...
 
 Each is a sweep over agents, horizons and data, so it is resumed by the same command; figures and
-tables of one task may share a --run_dir and then share runs.
+tables of one task may share a --run_dir and then share runs. --draw_only runs nothing and shows
+what has run so far.
 """
 
 import json
@@ -16,6 +17,7 @@ from mpq_jax.presets import preset
 from mpq_jax.progress import make_console
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
+from mpq_jax.sweep.results import read_outcomes
 from mpq_jax.tasks import load_task
 from mpq_jax.validation import ConfigError, TaskError, check_choice
 
@@ -26,6 +28,7 @@ flags.DEFINE_string('figure', None, "'training_curves' or 'horizon_ablation'")
 flags.DEFINE_string('table', None, "'test_success'")
 flags.DEFINE_list('horizons', ['1', '4', '10', '16'], 'of the horizon ablation')
 flags.DEFINE_integer('test_episodes', 100, 'a seed, for the table')
+flags.DEFINE_bool('draw_only', False, 'run nothing more: show what --run_dir holds so far')
 
 
 class Experiment(NamedTuple):
@@ -41,7 +44,10 @@ def main() -> None:
     points = experiment.points(task)
     directory = SweepDirectory(FLAGS.run_dir or f'runs/{name}_{task}')
     console = make_console()
-    run_sweep(_grid(task, points, directory), directory.path, console=console)
+    if FLAGS.draw_only:
+        points = _begun(directory, points)
+    else:
+        run_sweep(_grid(task, points, directory), directory.path, console=console)
     experiment.finish(directory, points, console)
 
 
@@ -54,6 +60,15 @@ def _chosen() -> tuple[str, Experiment]:
         if FLAGS[flag].value is not None:
             raise ConfigError(f'--{flag}', FLAGS[flag].value, f'left out: --{kind}={name} sets it')
     return name, _EXPERIMENTS[kind][name]
+
+
+def _begun(directory: SweepDirectory, points: list[Fields]) -> list[Fields]:
+    """The points of which there are episodes."""
+    begun = [outcome.fields for outcome in read_outcomes(directory)]
+    points = [point for point in points if point in begun]
+    if not points:
+        raise ConfigError('--run_dir', str(directory.path), 'a sweep with episodes of this figure')
+    return points
 
 
 def _grid(task: str, points: list[Fields], directory: SweepDirectory) -> Grid:

@@ -1,6 +1,8 @@
 """Ours beside the paper's: what the tables say, held against the rows they are made of."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -106,3 +108,19 @@ def test_the_table_of_test_success(tmp_path):
     assert [row['ours'] for row in rows] == pytest.approx([0.8, 0.4, 0.1])
     assert [row['paper'] for row in rows] == [0.85, 0.41, 0.09]
     assert rows[0]['ours_low'] == pytest.approx(0.7) and rows[0]['seeds'] == 2
+
+
+def test_draw_only_shows_what_has_run_and_runs_nothing(tmp_path):
+    points = [point('mpq', 4), point('mppi', 4), point('softq', 1)]
+    directory = made_up(tmp_path / 'sweep', points, [np.ones((2, 30))] * 3)
+    (directory.path / directory.read()['cells'][2]['directory'] / 'metrics.csv').unlink()
+    before = sorted(directory.path.rglob('*'))
+    command = [sys.executable, '-m', 'experiments.reproduce', '--figure=training_curves']
+    command += ['--task=ball_in_cup', '--draw_only']
+    subprocess.run([*command, f'--run_dir={directory.path}'], check=True, capture_output=True)
+    rows = rows_of(directory, 'training_curves')
+    assert [row['agent'] for row in rows] == ['MPQ H=4', 'MPPI H=4']
+    new = {p.name for p in set(directory.path.rglob('*')) - set(before)}
+    assert new == {f'training_curves.{kind}' for kind in ('png', 'json', 'csv')}
+    refused = subprocess.run([*command, f'--run_dir={tmp_path / "none"}'], capture_output=True)
+    assert refused.returncode and b'none' in refused.stderr
