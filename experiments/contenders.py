@@ -99,7 +99,9 @@ def _random_q(agent):
         return ()
     start = agent.simulator.task.reset(jax.random.key(0))
     state = agent.simulator.state(start)
-    reading = agent.simulator.read(agent.simulator.true_model(), state)
+    reading = compile(agent.simulator.read, agent.simulator.true_model(), state)(
+        agent.simulator.true_model(), state
+    )
     observation = agent.simulator.task.observe(reading, state.variables)
     return agent.network.init(
         jax.random.key(2), observation, jnp.zeros(agent.simulator.action_size)
