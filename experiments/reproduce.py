@@ -99,12 +99,12 @@ def _horizons(task: str) -> tuple[int, int]:
 
 def _training_curves(task: str) -> list[Fields]:
     short, long = _horizons(task)
-    return [
+    return [  # what takes longest last
         _point('mpq', short),
         _point('mppi', short),
+        _point('softq', 1),
         _point('mppi', long),
         _point('mppi', long, planner_model='true'),
-        _point('softq', 1),
     ]
 
 
@@ -112,7 +112,7 @@ def _test_success(task: str) -> list[Fields]:
     if load_task(task).success is None:
         raise TaskError(f'task = {task!r} has no success: there is no such table for it')
     agents = (('mpq', _horizons(task)[0]), ('softq', 1))
-    return [_point(agent, h, q_data=data) for agent, h in agents for data in ('real', 'dr')]
+    return [_point(agent, h, q_data=data) for data in ('real', 'dr') for agent, h in agents]
 
 
 def _horizon_ablation(task: str) -> list[Fields]:
