@@ -48,13 +48,12 @@ class GymnasiumFetchPush:
         site, block = data.site('robot0:grip'), data.joint('object0:joint')
         jacobian = np.zeros((3, model.nv))
         mujoco.mj_jacSite(model, data, jacobian, None, site.id)
-        qpos = np.concatenate([site.xpos, block.qpos], dtype=np.float32)
-        qvel = np.concatenate([jacobian @ data.qvel, block.qvel], dtype=np.float32)
-        goal = np.asarray(self.environment.goal, np.float32)
-        warmstart = np.zeros_like(qvel)
-        state: Any = State(qpos, qvel, np.zeros(0, np.float32), warmstart, goal)
-        reading: Any = Reading(qpos, qvel, {})
-        return Measurement(state, reading)
+        qpos: Any = np.concatenate([site.xpos, block.qpos], dtype=np.float32)
+        qvel: Any = np.concatenate([jacobian @ data.qvel, block.qvel], dtype=np.float32)
+        goal: Any = np.asarray(self.environment.goal, np.float32)
+        none: Any = np.zeros(0, np.float32)
+        state = State(qpos, qvel, none, np.zeros_like(qvel), goal)
+        return Measurement(state, Reading(qpos, qvel, {}))
 
 
 def make_gymnasium_systems(task: Task, count: int) -> list[GymnasiumFetchPush]:

@@ -85,8 +85,11 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
     action = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
     model = simulator.true_model()
-    lean = {'step': specialize(step, model, state, action), 'read': specialize(read, model, state)}
-    return dataclasses.replace(simulator, **lean)
+    return dataclasses.replace(
+        simulator,
+        step=specialize(step, model, state, action),
+        read=specialize(read, model, state),
+    )
 
 
 def _warn_of_slow_compiling(task: Task, mj_model: mujoco.MjModel) -> None:
