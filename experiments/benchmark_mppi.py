@@ -3,7 +3,8 @@
     model_steps/s = states x samples x iterations x (H - 1) x physics steps a control step
                     / median wall time
 
-of a warmed, ahead-of-time compiled plan, blocked on, beside references in the same run.
+for one iteration, of a warmed, ahead-of-time compiled plan, blocked on, beside references in the
+same run.
 """
 
 import csv

@@ -138,7 +138,11 @@ def reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict
 
 
 def _config(cell: Cell, agent: str, simulator) -> Config:
-    fields = {'planner.horizon': cell.horizon, 'planner.num_samples': cell.num_samples}
+    fields = {
+        'planner.horizon': cell.horizon,
+        'planner.num_samples': cell.num_samples,
+        'planner.iterations': 1,  # so that a plan and its bare rollouts take the same steps
+    }
     config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
     draws = min(config.planner.num_model_draws, cell.num_samples)
     config = mpq_jax.set_fields(config, {'planner.num_model_draws': draws, 'num_seeds': 1})

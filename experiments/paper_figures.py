@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -48,15 +47,19 @@ def training_curves(directory: SweepDirectory, points: list[Fields], console: Co
 
 
 def horizon_ablation(directory: SweepDirectory, points: list[Fields], console: Console) -> None:
-    """Successes (or mean returns) against H, MPQ and MPPI, ours and the paper's."""
+    """Successes (or mean returns) against H, MPQ and MPPI, ours and the paper's.
+
+    Counted over the episodes that every one of them has.
+    """
     task = directory.read()['fixed']['task']
     measure = _measure(task)
     theirs = published.ablation_curves(task)
     rows = []
-    for outcome in _chosen(directory, points):
+    outcomes = _chosen(directory, points)
+    episodes = min(outcome.tables[measure].shape[1] for outcome in outcomes)
+    for outcome in outcomes:
         agent, horizon = outcome.fields['agent'], outcome.fields['planner.horizon']
-        table = outcome.tables[measure]
-        episodes = table.shape[1]
+        table = outcome.tables[measure][:, :episodes]
         paper = theirs.get((agent, horizon, 'biased'), np.array([]))
         rows.append(
             {'agent': agent, 'horizon': horizon, 'episodes': episodes, 'seeds': len(table)}
@@ -135,7 +138,7 @@ def _interval(name: str, values: np.ndarray) -> dict[str, Any]:
 
 
 def _draw_ablation(rows: list[dict[str, Any]], counted: str, directory: SweepDirectory) -> None:
-    figure = Figure(figsize=(10, 4.2), layout='constrained')
+    figure = plots.new_figure(10, 4.2)
     for axes, name, title in zip(
         figure.subplots(1, 2),
         ('ours', 'last_quarter'),

@@ -7,13 +7,15 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpq_jax.events import EventsWriter
 from mpq_jax.run_directory import write_atomically
 from mpq_jax.validation import RunError
+
+if TYPE_CHECKING:
+    from mpq_jax.events import EventsWriter
 
 # Steps and model steps are cumulative; seconds are of the whole batch.
 COLUMNS = (
@@ -67,7 +69,7 @@ class MetricsWriter:
             write_atomically(metrics_file, '\n'.join(lines) + '\n')
             self._stream = open(metrics_file, 'ab', buffering=0)  # noqa: SIM115
         with self._optional_events():
-            self._events = EventsWriter(events, first_episode)
+            self._events = _events_writer(events, first_episode)
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Rows of one episode, one a member; missing columns stay empty.
@@ -134,6 +136,12 @@ class MetricsWriter:
         except OSError as error:
             self._events = None
             self._say(f'TensorBoard events cannot be written, going on without them: {error}')
+
+
+def _events_writer(directory: Path, first_episode: int) -> 'EventsWriter':
+    from mpq_jax.events import EventsWriter  # tensorboardX loads torch where it finds it
+
+    return EventsWriter(directory, first_episode)
 
 
 def read_rows(metrics_file: Path) -> list[dict[str, str]]:

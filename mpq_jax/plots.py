@@ -1,19 +1,21 @@
-"""Figures of a run, drawn without a display."""
+"""Figures of a run, drawn without a display; matplotlib is loaded when the first is drawn."""
 
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
 from mpq_jax.replay_buffer import Transition
 from mpq_jax.run_directory import write_atomically
 from mpq_jax.statistics import bootstrap_interval
 from mpq_jax.tasks.task import Task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLORS = ('#c0392b', '#2471a3', '#7d8a94', '#1e8449', '#8e44ad', '#d68910')
 
@@ -35,7 +37,7 @@ def learning_curve(
       measure: 'return' (accumulated: its mean since the first episode, as published) or
         'success' (accumulated: their number).
     """
-    figure = Figure(figsize=(11, 4.8), layout='constrained')
+    figure = new_figure(11, 4.8)
     left, right = figure.subplots(1, 2)
     episodes = max(table.shape[1] for table in curves.values())
     window = 1 if measure == 'return' else max(1, episodes // 10)
@@ -78,7 +80,7 @@ def episode_figure(task: Task, transitions: Transition, path: Path) -> None:
         'action': lambda transitions: transitions.action,
     }
     panels = {**signals, 'cost': lambda transitions: transitions.cost}
-    figure = Figure(figsize=(8, 1.9 * len(panels)), layout='constrained')
+    figure = new_figure(8, 1.9 * len(panels))
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     seconds = np.arange(transitions.cost.shape[0]) * task.control_timestep
     for axes, (label, signal) in zip(rows, panels.items(), strict=True):
@@ -90,7 +92,14 @@ def episode_figure(task: Task, transitions: Transition, path: Path) -> None:
     save(figure, path)
 
 
-def save(figure: Figure, path: Path) -> None:
+def new_figure(width: float, height: float) -> 'Figure':
+    """An empty figure of so many inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout='constrained')
+
+
+def save(figure: 'Figure', path: Path) -> None:
     """Writes a PNG of 128 colours, a third of the size of the full one; whole, or not at all."""
     full, small = io.BytesIO(), io.BytesIO()
     figure.savefig(full, dpi=110)
@@ -98,7 +107,7 @@ def save(figure: Figure, path: Path) -> None:
     write_atomically(path, small.getvalue())
 
 
-def _band(axes: Axes, table: np.ndarray, label: str, color: str, first: int = 1) -> None:
+def _band(axes: 'Axes', table: np.ndarray, label: str, color: str, first: int = 1) -> None:
     """Mean over seeds, and its interval where there are seeds enough, from episode `first`."""
     episodes = first + np.arange(table.shape[1])
     low, high = bootstrap_interval(table)
@@ -118,7 +127,7 @@ def throughput(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     contenders = list(dict.fromkeys(row['contender'] for row in rows))
     columns = min(len(panels), 4)
     lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.6 * columns + 1, 3.2 * lines + 0.8), layout='constrained')
+    figure = new_figure(3.6 * columns + 1, 3.2 * lines + 0.8)
     axes_of = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
     for axes, panel in zip(axes_of, panels, strict=False):
         for i, contender in enumerate(contenders):

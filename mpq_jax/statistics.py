@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
 
 
 def interquartile_mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """The mean of the middle half: no lucky or failed run decides it (Agarwal et al., 2021)."""
+    from scipy import stats  # half a second to load, and not every run needs it
+
     return stats.trim_mean(values, 0.25, axis=axis)
 
 
@@ -23,6 +24,8 @@ def bootstrap_interval(
     Returns:
       (low, high), each `[...]`; NaN with fewer than two rows, when there is nothing to resample.
     """
+    from scipy import stats
+
     values = np.asarray(values, float)
     if len(values) < 2:
         nothing = np.full(values.shape[1:], np.nan)

@@ -79,6 +79,7 @@ def test_a_killed_sweep_goes_on_where_it_was(whole, tmp_path):
     assert table(path) == table(whole)
 
 
+@pytest.mark.slow
 def test_ray_brings_a_sweep_to_its_end_though_a_worker_dies(whole, tmp_path):
     pytest.importorskip('ray', reason='the ray extra is not installed')
     psutil = pytest.importorskip('psutil')

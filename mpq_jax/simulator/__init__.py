@@ -2,15 +2,21 @@
 
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator.equations_simulator import make_equations_simulator
-from mpq_jax.simulator.mjx_simulator import make_mjx_simulator
 from mpq_jax.simulator.native_simulator import make_native_simulator
 from mpq_jax.simulator.simulator import Model, Rollout, Simulator, State, rollout
 from mpq_jax.tasks.task import Task
 
 __all__ = ['Model', 'Rollout', 'Simulator', 'State', 'make_simulator', 'rollout']
 
+
+def _make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
+    from mpq_jax.simulator.mjx_simulator import make_mjx_simulator  # a second to load
+
+    return make_mjx_simulator(task, physics)
+
+
 _BACKENDS = {
-    'mjx': make_mjx_simulator,
+    'mjx': _make_mjx_simulator,
     'mujoco': make_native_simulator,
     'equations': make_equations_simulator,
 }

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from mpq_jax.plots import moving_mean, save
+from mpq_jax.plots import moving_mean, new_figure, save
 from mpq_jax.statistics import bootstrap_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HORIZON = 'planner.horizon'
 
@@ -74,7 +75,7 @@ def final_performance(summaries: Sequence, field: str, measure: str, path: Path)
         rest = {name: value for name, value in s['fields'].items() if name != field}
         others = ', '.join(f'{name.split(".")[-1]}={value}' for name, value in rest.items())
         lines.setdefault(others, []).append((s['fields'][field], s['final'], s['auc']))
-    figure = Figure(figsize=(10, 4.2), layout='constrained')
+    figure = new_figure(10, 4.2)
     for axes, place, title in zip(
         figure.subplots(1, 2), (1, 2), ('last quarter of episodes', 'all episodes'), strict=True
     ):
@@ -106,7 +107,7 @@ def heat_map(summaries: Sequence, several: Mapping, measure: str, path: Path) ->
     for s in summaries:
         place = rows.index(s['fields'][row_name]), columns.index(s['fields'][column_name])
         table[place] = _number(s['final']['iqm'])
-    figure = Figure(figsize=(1.1 * len(columns) + 3, 0.7 * len(rows) + 2), layout='constrained')
+    figure = new_figure(1.1 * len(columns) + 3, 0.7 * len(rows) + 2)
     axes = figure.subplots()
     image = axes.imshow(table, aspect='auto', cmap='viridis')
     middle = np.nanmean([np.nanmin(table), np.nanmax(table)])
@@ -121,12 +122,12 @@ def heat_map(summaries: Sequence, several: Mapping, measure: str, path: Path) ->
     save(figure, path)
 
 
-def _panel() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8, 4.6), layout='constrained')
+def _panel() -> 'tuple[Figure, Axes]':
+    figure = new_figure(8, 4.6)
     return figure, figure.subplots()
 
 
-def _save(figure: Figure, axes: Axes, path: Path) -> None:
+def _save(figure: 'Figure', axes: 'Axes', path: Path) -> None:
     axes.grid(alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()
     if len(handles) <= 12:
@@ -136,7 +137,7 @@ def _save(figure: Figure, axes: Axes, path: Path) -> None:
     save(figure, path)
 
 
-def _band(axes: Axes, x: np.ndarray, table: np.ndarray, label: str, color) -> None:
+def _band(axes: 'Axes', x: np.ndarray, table: np.ndarray, label: str, color) -> None:
     low, high = bootstrap_interval(table)
     axes.plot(x, table.mean(axis=0), color=color, lw=1.6, label=label)
     axes.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
@@ -144,6 +145,8 @@ def _band(axes: Axes, x: np.ndarray, table: np.ndarray, label: str, color) -> No
 
 def _colors(count: int):
     """In the order of the grid, from dark to light."""
+    from matplotlib import colormaps
+
     return [colormaps['viridis'](x) for x in np.linspace(0.0, 0.9, max(count, 2))][:count]
 
 
