@@ -45,22 +45,23 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     timestep = mj_model.opt.timestep
     num_steps = physics_steps_per_control(task, mj_model)
 
-    def step(leaves, state: State, action):
+    def physics_step(leaves, state: State, control):
         model = randomized.merge(nominal, leaves)
+        after = mjx.step(model, data.of(state, control))
+        qpos, qvel = after.qpos, after.qvel
+        if task.after_physics_step is not None:
+            qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
+        following = State(qpos, qvel, after.act, after.qacc_warmstart, state.variables)
+        return following, after.sensordata
+
+    def step(leaves, state: State, action):
         control = control_of(state.qpos, state.qvel, action)
-
-        def physics_step(state: State, _):
-            after = mjx.step(model, data.of(state, control))
-            qpos, qvel = after.qpos, after.qvel
-            if task.after_physics_step is not None:
-                qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
-            state = State(qpos, qvel, after.act, after.qacc_warmstart, state.variables)
-            return state, after.sensordata
-
         if num_steps == 1:
-            following, sensordata = physics_step(state, None)
+            following, sensordata = folded_step(leaves, state, control)
         else:
-            following, all_sensordata = jax.lax.scan(physics_step, state, length=num_steps)
+            following, all_sensordata = jax.lax.scan(
+                lambda state, _: folded_step(leaves, state, control), state, length=num_steps
+            )
             sensordata = all_sensordata[0]
         return following, data.reading(state, sensordata)
 
@@ -82,14 +83,11 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         read=read,
         make_models=randomized.stack,
     )
-    state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
-    action = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
     model = simulator.true_model()
-    return dataclasses.replace(
-        simulator,
-        step=specialize(step, model, state, action),
-        read=specialize(read, model, state),
-    )
+    state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
+    control = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
+    folded_step = specialize(physics_step, model, state, control)
+    return dataclasses.replace(simulator, read=specialize(read, model, state))
 
 
 def _warn_of_slow_compiling(task: Task, mj_model: mujoco.MjModel) -> None:

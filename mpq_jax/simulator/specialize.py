@@ -6,6 +6,7 @@ in several programs, they are what compiling a small model spends its time on.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,9 +26,7 @@ def specialize(fn: Callable, *examples) -> Callable:
     """
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), examples)
     traced, output = jax.make_jaxpr(fn, return_shape=True)(*shapes)
-    flat = jax.make_jaxpr(lambda *args: _inlined(traced.jaxpr, traced.consts, args))(
-        *jax.tree.leaves(shapes)
-    )
+    flat = _inlined(traced)
     known, unknown = _split(flat.jaxpr)
     live = _live(unknown, flat.jaxpr.outvars)
     wanted = _read_by(live, flat.jaxpr.outvars)
@@ -50,31 +49,35 @@ def specialize(fn: Callable, *examples) -> Callable:
     return specialized
 
 
-def _inlined(jaxpr: Jaxpr, consts, args) -> list:
-    """Evaluates a jaxpr with the bodies of nested jits in their place."""
-    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
+def _inlined(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The same computation with the bodies of nested jits in their place."""
+    equations: list[JaxprEqn] = []
+    constants: dict[Var, Any] = {}
 
-    def value(atom):
-        return atom.val if isinstance(atom, Literal) else values[atom]
+    def visit(jaxpr: Jaxpr, consts, inputs) -> list:
+        """Appends a body's equations, on variables of their own; the atoms of its outputs."""
+        atoms = dict(zip(jaxpr.invars, inputs, strict=True))
+        for variable, value in zip(jaxpr.constvars, consts, strict=True):
+            atoms[variable] = Var(variable.aval)
+            constants[atoms[variable]] = value
 
-    for equation in jaxpr.eqns:
-        inputs = [value(atom) for atom in equation.invars]
-        body = equation.params.get('jaxpr')
-        if equation.primitive.name in ('jit', 'pjit') and isinstance(body, ClosedJaxpr):
-            results = _inlined(body.jaxpr, body.consts, inputs)
-        else:
-            results = _one(jaxpr, equation, inputs)
-        values |= zip(equation.outvars, results, strict=True)
-    return [value(atom) for atom in jaxpr.outvars]
+        def atom(x):
+            return x if isinstance(x, Literal) else atoms[x]
 
+        for equation in jaxpr.eqns:
+            given = [atom(x) for x in equation.invars]
+            body = equation.params.get('jaxpr')
+            if equation.primitive.name in ('jit', 'pjit') and isinstance(body, ClosedJaxpr):
+                results = visit(body.jaxpr, body.consts, given)
+            else:
+                results = [x if isinstance(x, DropVar) else Var(x.aval) for x in equation.outvars]
+                equations.append(equation.replace(invars=given, outvars=results))
+            atoms |= zip(equation.outvars, results, strict=True)
+        return [atom(x) for x in jaxpr.outvars]
 
-def _one(jaxpr: Jaxpr, equation: JaxprEqn, inputs: list) -> list:
-    """Evaluates one equation."""
-    given = {a: x for a, x in zip(equation.invars, inputs, strict=True) if isinstance(a, Var)}
-    outputs = [v for v in equation.outvars if not isinstance(v, DropVar)]
-    alone = jaxpr.replace(constvars=[], invars=list(given), outvars=outputs, eqns=[equation])
-    results = iter(jaxpr_as_fun(ClosedJaxpr(alone, []))(*given.values()))
-    return [None if isinstance(v, DropVar) else next(results) for v in equation.outvars]
+    outputs = visit(closed.jaxpr, closed.consts, closed.jaxpr.invars)
+    flat = closed.jaxpr.replace(constvars=list(constants), eqns=equations, outvars=outputs)
+    return ClosedJaxpr(flat, list(constants.values()))
 
 
 def _split(jaxpr: Jaxpr) -> tuple[list[JaxprEqn], list[JaxprEqn]]:
