@@ -9,6 +9,7 @@ same run.
 
 import csv
 import dataclasses
+import io
 import json
 import os
 import resource
@@ -66,11 +67,16 @@ def main() -> None:
             busy += sum(row['median_s'] * FLAGS.repeats for row in rows if row['cell'] == str(cell))
             best = max(r['model_steps_per_s'] or 0 for r in rows if r['cell'] == str(cell))
             reporter.advance(i + 1, f'best {per_second(best)}', busy)
-    latency = _latency(backends[0], console)
+            _write(rows, [], left_out)  # a stop loses nothing
     for cell in left_out:
         console.print(f'left out (over --max_model_steps): {cell}', markup=False)
     _print(rows, console)
-    _write(rows, latency, [str(cell) for cell in left_out], console)
+    latency = _latency(backends[0], console)
+    _write(rows, latency, left_out)
+    if FLAGS.json:
+        path = Path(FLAGS.json)
+        plots.throughput(rows, path.with_suffix('.png'))
+        console.print(f'{path}, and beside it .csv and .png', markup=False)
 
 
 def _cells() -> tuple[list[Cell], list[Cell]]:
@@ -182,8 +188,8 @@ def _print(rows: list[dict[str, Any]], console: Console) -> None:
         console.print(table)
 
 
-def _write(rows, latency, left_out: list[str], console: Console) -> None:
-    """JSON with everything, the rows as CSV, throughput against samples as PNG."""
+def _write(rows, latency, left_out: list[Cell]) -> None:
+    """JSON with everything so far, and the rows as CSV."""
     if FLAGS.json is None:
         return
     path = Path(FLAGS.json)
@@ -198,15 +204,14 @@ def _write(rows, latency, left_out: list[str], console: Console) -> None:
         'speed_limit': "the pendulum's limit is applied by every planner, not by mujoco.rollout",
         'rows': rows,
         'latency': latency,
-        'left_out': left_out,
+        'left_out': [str(cell) for cell in left_out],
     }
     write_atomically(path, json.dumps(record, indent=1) + '\n')
-    with open(path.with_suffix('.csv'), 'w', newline='') as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
-    plots.throughput(rows, path.with_suffix('.png'))
-    console.print(f'{path}, {path.with_suffix(".csv").name}, {path.with_suffix(".png").name}')
+    table = io.StringIO()
+    writer = csv.DictWriter(table, rows[0], lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path.with_suffix('.csv'), table.getvalue())
 
 
 if __name__ == '__main__':

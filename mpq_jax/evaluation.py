@@ -88,7 +88,7 @@ def evaluate(
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
     plots.episode_figure(task, recording, run.path / 'episode.png')
     if video is not None:
-        write_video(video, task, recording.state.qpos)
+        write_video(video, task, recording.state)
     return result
 
 

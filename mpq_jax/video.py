@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import mujoco
 import numpy as np
 from PIL import Image
 
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.run_directory import write_atomically
+from mpq_jax.simulator import State
 from mpq_jax.simulator.mujoco_model import load_model
 from mpq_jax.tasks.task import Task
 from mpq_jax.validation import ConfigError
@@ -49,13 +51,13 @@ def check_video(path: str | Path, task: Task) -> None:
         raise ConfigError('video', str(path), _INSTALL_GL)
 
 
-def write_video(path: str | Path, task: Task, qpos: np.ndarray, camera: str | None = None) -> None:
+def write_video(path: str | Path, task: Task, states: State, camera: str | None = None) -> None:
     """Writes what a camera sees of a sequence of states, at the speed of time.
 
     Args:
       path: ends in .gif or .mp4.
       task: has an MJCF.
-      qpos: `[T, nq]`, one a control step.
+      states: `[T, ...]`, one a control step; where the task has a goal, it is drawn as a ball.
       camera: a name in the MJCF; its first camera if None, a free one where there is none.
 
     Raises:
@@ -66,7 +68,9 @@ def write_video(path: str | Path, task: Task, qpos: np.ndarray, camera: str | No
     model = load_model(task, PhysicsConfig())
     model.vis.quality.shadowsize = 1024  # of the default 4096: half the time where a CPU draws
     every = max(1, round(FRAME_SECONDS / task.control_timestep))
-    frames = render(model, np.asarray(qpos)[::every], _camera(model, camera))
+    shown = jax.tree.map(lambda x: np.asarray(x)[::every], states)
+    goals = None if task.goal is None else np.array([task.goal(x) for x in shown.variables])
+    frames = render(model, shown.qpos, _camera(model, camera), goals)
     seconds = every * task.control_timestep
     if path.suffix == '.gif':
         _write_gif(path, frames, seconds)
@@ -74,8 +78,17 @@ def write_video(path: str | Path, task: Task, qpos: np.ndarray, camera: str | No
         _write_mp4(path, frames, seconds)
 
 
-def render(model: mujoco.MjModel, qpos: np.ndarray, camera: int) -> Iterator[np.ndarray]:
-    """Yields a frame `[height, width, 3]` uint8 for each qpos `[T, nq]`; camera -1 is free."""
+def render(
+    model: mujoco.MjModel, qpos: np.ndarray, camera: int, goals: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
+    """Yields a frame `[height, width, 3]` uint8 for each qpos `[T, nq]`.
+
+    Args:
+      model: what is drawn.
+      qpos: `[T, nq]`.
+      camera: its number; -1 is a free one.
+      goals: `[T, 3]`, a ball in each frame; none if None.
+    """
     width, height = SIZE
     window = _context_class()(width, height)
     window.make_current()
@@ -88,10 +101,12 @@ def render(model: mujoco.MjModel, qpos: np.ndarray, camera: int) -> Iterator[np.
     data, rectangle = mujoco.MjData(model), mujoco.MjrRect(0, 0, width, height)
     everything = mujoco.mjtCatBit.mjCAT_ALL.value
     try:
-        for place in qpos:
+        for i, place in enumerate(qpos):
             data.qpos[:] = place
             mujoco.mj_forward(model, data)
             mujoco.mjv_updateScene(model, data, options, None, view, everything, scene)
+            if goals is not None:
+                _add_ball(scene, goals[i])
             mujoco.mjr_render(rectangle, scene, context)
             pixels = np.empty((height, width, 3), np.uint8)
             mujoco.mjr_readPixels(pixels, None, rectangle, context)
@@ -99,6 +114,13 @@ def render(model: mujoco.MjModel, qpos: np.ndarray, camera: int) -> Iterator[np.
     finally:
         context.free()
         window.free()
+
+
+def _add_ball(scene: mujoco.MjvScene, place: np.ndarray) -> None:
+    ball, sphere = scene.geoms[scene.ngeom], mujoco.mjtGeom.mjGEOM_SPHERE.value
+    turn, colour = np.eye(3).ravel(), np.array([0.1, 0.7, 0.2, 0.8], np.float32)
+    mujoco.mjv_initGeom(ball, sphere, np.full(3, 0.015), np.asarray(place, float), turn, colour)
+    scene.ngeom += 1
 
 
 def can_render() -> bool:

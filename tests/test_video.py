@@ -10,6 +10,7 @@ from PIL import Image, ImageSequence
 
 import mpq_jax
 from mpq_jax import video
+from mpq_jax.simulator import State
 from mpq_jax.tasks import load_task, register_task
 from mpq_jax.validation import ConfigError, TaskError
 from tests.conftest import lq_task, tiny_config
@@ -19,9 +20,11 @@ DRAWN = ('pendulum', 'ball_in_cup', 'fetch_push', 'franka_drawer')
 
 
 def some_motion(task, steps=5):
-    """qpos `[steps, nq]` that moves every joint."""
-    start = np.asarray(task.reset(jax.random.key(0)).qpos)
-    return start + np.linspace(0.0, 0.1, steps)[:, None]
+    """States `[steps, ...]` that move every joint."""
+    start = task.reset(jax.random.key(0))
+    qpos = np.asarray(start.qpos) + np.linspace(0.0, 0.1, steps)[:, None]
+    variables = jax.tree.map(lambda x: np.tile(x, (steps, 1)), start.variables)
+    return State(qpos, None, None, None, variables)
 
 
 @pytest.fixture(scope='module')
@@ -37,15 +40,29 @@ def short_run(tmp_path_factory):
 @pytest.mark.parametrize('name', DRAWN)
 def test_a_gif_shows_the_task_in_motion_at_the_speed_of_time(name, tmp_path):
     task = load_task(name)
-    qpos = some_motion(task)
-    video.write_video(tmp_path / 'x.gif', task, qpos)
+    states = some_motion(task)
+    video.write_video(tmp_path / 'x.gif', task, states)
     with Image.open(tmp_path / 'x.gif') as image:
         frames = [np.asarray(f.convert('RGB'), int) for f in ImageSequence.Iterator(image)]
         milliseconds = image.info['duration']
     assert frames[0].shape == (*video.SIZE[::-1], 3) and np.ptp(frames[0]) > 50
     assert abs(frames[0] - frames[-1]).mean() > 0.1
-    shown, taken = len(frames) * milliseconds / 1000, len(qpos) * task.control_timestep
+    shown, taken = len(frames) * milliseconds / 1000, len(states.qpos) * task.control_timestep
     assert 0 <= shown - taken < video.FRAME_SECONDS
+
+
+@needs_gl
+def test_the_goal_is_drawn_where_it_is(tmp_path):
+    task = load_task('fetch_push')
+    states = some_motion(task, 1)
+    pictures = []
+    for shift in (0.0, 0.3):
+        moved = states._replace(variables=states.variables + np.array([0.0, shift, 0.0]))
+        video.write_video(tmp_path / 'x.gif', task, moved)
+        pictures.append(np.asarray(Image.open(tmp_path / 'x.gif').convert('RGB'), int))
+    green = [picture[..., 1] - picture[..., [0, 2]].max(axis=-1) > 30 for picture in pictures]
+    columns = [np.nonzero(mask)[1].mean() for mask in green]
+    assert columns[1] - columns[0] > 20  # the camera looks along -x: y is to the right
 
 
 @needs_gl

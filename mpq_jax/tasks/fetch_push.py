@@ -167,6 +167,7 @@ def make_task() -> Task:
             | {'planner.iterations': 1}
         },
         long_horizon=LONG_HORIZON['FetchPushBlock'],
+        goal=lambda variables: variables,
         signals={
             'block to goal [m]': lambda transitions: transitions.observation[:, 29],
             'gripper to block [m]': lambda transitions: transitions.observation[:, 25],

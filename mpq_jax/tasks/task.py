@@ -75,6 +75,8 @@ class Task:
     long_horizon: int = 32  # H of the plain MPPI that MPQ is compared with
     # For figures: label -> what to draw over time, from an episode's transitions `[T]`.
     signals: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)
+    # For videos: where the goal is that `variables` hold, [3]; drawn as a ball.
+    goal: Callable[[Variables], jax.Array] | None = None
 
     @property
     def true_parameters(self) -> dict[str, float]:
