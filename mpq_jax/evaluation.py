@@ -62,7 +62,7 @@ def evaluate(
     Args:
       run_dir: a run that was trained.
       episodes: a seed; episode i of a seed always starts in the same state.
-      parameters: 'best' by validation, or 'last'.
+      parameters: 'best' by validation (the last where there was none), or 'last'.
       real_systems: one a member, where the run's real_system is 'own'.
       video: a .gif or .mp4 to draw the first seed's first episode into.
       console: where progress is shown.
@@ -128,11 +128,17 @@ def _describe(
         'agent': config.agent,
         'horizon': config.planner.horizon,
         'planner_model': config.planner_model,
-        'parameters': parameters if config.learns else None,
+        'parameters': _used(parameters, saved) if config.learns else None,
         'trained_episodes': saved.episode,
         'test_episodes_per_seed': summary.episode_return.shape[1],
         'interval': '95 % percentile bootstrap of the mean over seeds; null with one seed',
     } | figures
+
+
+def _used(parameters: str, saved: Checkpoint) -> str:
+    """Which parameters played: without a validation there are no best ones."""
+    validated = np.isfinite(saved.state.best_return).any()
+    return parameters if validated else 'last'
 
 
 def _by_variant(config: Config, summary: Summary) -> Summary:
