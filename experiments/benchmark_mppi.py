@@ -38,7 +38,7 @@ from mpq_jax.compilation import CompiledFunction
 from mpq_jax.progress import Reporter, make_console, per_second
 from mpq_jax.run_directory import manifest, write_atomically
 from mpq_jax.tasks import load_task
-from mpq_jax.validation import check_at_least, check_choice
+from mpq_jax.validation import ConfigError, check_at_least, check_choice
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list('tasks', ['pendulum'], 'tasks to plan on')
@@ -94,6 +94,9 @@ def _cells() -> tuple[list[Cell], list[Cell]]:
                     cell = Cell(task, samples, horizon, states)
                     fits = cell.model_steps(1) <= FLAGS.max_model_steps
                     (cells if fits else left_out).append(cell)
+    if not cells:
+        smallest = min(cell.model_steps(1) for cell in left_out)
+        raise ConfigError('max_model_steps', FLAGS.max_model_steps, f'at least {smallest}')
     return cells, left_out
 
 

@@ -69,7 +69,7 @@ def write_video(path: str | Path, task: Task, states: State, camera: str | None 
     model.vis.quality.shadowsize = 1024  # of the default 4096: half the time where a CPU draws
     every = max(1, round(FRAME_SECONDS / task.control_timestep))
     shown = jax.tree.map(lambda x: np.asarray(x)[::every], states)
-    goals = None if task.goal is None else np.array([task.goal(x) for x in shown.variables])
+    goals = None if task.goal is None else np.asarray(jax.vmap(task.goal)(shown.variables))
     frames = render(model, shown.qpos, _camera(model, camera), goals)
     seconds = every * task.control_timestep
     if path.suffix == '.gif':

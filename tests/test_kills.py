@@ -1,6 +1,6 @@
 """A training process killed at random moments ends, resumed, as if nothing had happened.
 
-`pytest -m slow -rP` strikes 25 times and says where; `test_command_line.py` kills once.
+One kill in the suite; `pytest -m slow -rP` strikes 25 times and says where.
 """
 
 import itertools
@@ -22,6 +22,8 @@ from mpq_jax.metrics import WALL_TIME_COLUMNS, read_rows
 from mpq_jax.run_directory import RunDirectory
 from tests import killed_run
 from tests.test_command_line import ROOT
+
+FIRST_SEEDS = (12,)  # writing a checkpoint
 
 
 def train(path, seed):
@@ -84,6 +86,12 @@ def killed_and_resumed(path, seeds, kills, undisturbed):
         assert result.returncode == -signal.SIGKILL, result.stderr
         killed.append(re.search('to be killed: (.*)', result.stdout)[1])
     return killed, number
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
+    seeds = itertools.chain(FIRST_SEEDS, itertools.count(1000))
+    killed, runs = killed_and_resumed(tmp_path, seeds, len(FIRST_SEEDS), undisturbed)
+    assert len(killed) == len(FIRST_SEEDS) and runs >= 1
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         following = State(qpos, qvel, after.act, after.qacc_warmstart, state.variables)
         return following, after.sensordata
 
-    def step(leaves, state: State, action):
+    def step(leaves, state: State, action):  # of physics steps that are folded below
         control = control_of(state.qpos, state.qvel, action)
         if num_steps == 1:
             following, sensordata = folded_step(leaves, state, control)
