@@ -33,6 +33,7 @@ class PlannerConfig:
     noise_variance: float = 4.0  # Sigma, a variance, in units of the normalised action
     step_size: float = 0.5  # alpha
     discount: float = 0.9  # gamma
+    control_discount: float = 1.0  # of the control (KL) term, a step; 1: as in Eq. 23
     model_bias: float = 1.0  # centre of the planner's belief: 0 the truth, 1 the task's
     model_spread: float = 1.0  # its width, in the task's; 0: all draws equal
 
@@ -65,6 +66,7 @@ class PlannerConfig:
         check_between('planner.noise_variance', self.noise_variance, 0.0, None, open_low=True)
         check_between('planner.step_size', self.step_size, 0.0, 1.0, open_low=True)
         check_between('planner.discount', self.discount, 0.0, 1.0)
+        check_between('planner.control_discount', self.control_discount, 0.0, 1.0)
         check_between('planner.model_bias', self.model_bias, 0.0, None)
         check_between('planner.model_spread', self.model_spread, 0.0, None)
         if agent == 'softq' and self.horizon != 1:

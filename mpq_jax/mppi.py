@@ -165,9 +165,14 @@ def trajectory_cost(
 
 
 def control_cost(config: PlannerConfig, controls: jax.Array, noise: jax.Array) -> jax.Array:
-    """The KL term: lambda sum_t u_t^T Sigma^-1 (u_t + 2 epsilon_t) / 2, undiscounted."""
+    """The KL term: lambda sum_t d^t u_t^T Sigma^-1 (u_t + 2 epsilon_t) / 2.
+
+    d is the control discount. At 1 (Eq. 23) the weights are those of importance sampling: a free
+    energy does not depend on the plan it is drawn around. Below 1 a plan's far end costs less.
+    """
     precision = config.temperature / config.noise_variance
-    return 0.5 * precision * jnp.sum(controls * (controls + 2.0 * noise))
+    discounts = config.control_discount ** jnp.arange(controls.shape[0])
+    return 0.5 * precision * jnp.sum(discounts[:, None] * controls * (controls + 2.0 * noise))
 
 
 def weights(config: PlannerConfig, scores: jax.Array) -> jax.Array:

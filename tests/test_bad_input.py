@@ -24,6 +24,7 @@ from tests.conftest import tiny_config
         ('planner.noise_variance', 0.0, 'above 0'),
         ('planner.step_size', 1.5, 'at most 1'),
         ('planner.discount', 1.1, 'at most 1'),
+        ('planner.control_discount', -0.1, 'at least 0'),
         ('planner.redraw', 'sometimes', 'one of run, episode'),
         ('planner.bank_size', 0, 'at least 1'),
         ('planner.pooling', 'perdraw', "did you mean 'per_draw'"),

@@ -41,7 +41,8 @@ VALUES = {
     **{
         f'planner.{name}': NUMBERS
         for name in (
-            'temperature', 'noise_variance', 'step_size', 'discount', 'model_bias', 'model_spread'
+            'temperature', 'noise_variance', 'step_size', 'discount', 'control_discount',
+            'model_bias', 'model_spread',
         )
     },
     'learner.mode': ('fitted', 'per_minibatch', 'td'),

@@ -42,26 +42,27 @@ def numpy_plan(config, parameters, noise, controls, start):
             else:
                 scores[n] += config.discount**t * (3.0 * np.cos(theta) + speed * action)
             kl = controls[t] * (controls[t] + 2 * noise[n, t]) / config.noise_variance
-            scores[n] += config.temperature * 0.5 * kl
+            scores[n] += config.control_discount**t * config.temperature * 0.5 * kl
     weights = np.exp(-(scores - scores.min()) / config.temperature)
     weights /= weights.sum()
     return scores, weights, controls + config.step_size * weights @ noise
 
 
-@pytest.mark.parametrize('draws', [1, 4])
-def test_plan_equals_plain_numpy(pendulum, equations_pendulum, draws):
+@pytest.mark.parametrize(('draws', 'control_discount'), [(1, 1.0), (4, 1.0), (4, 0.6)])
+def test_plan_equals_plain_numpy(pendulum, equations_pendulum, draws, control_discount):
+    config = dataclasses.replace(CONFIG, control_discount=control_discount)
     key, start = jax.random.key(5), (2.5, -1.0)
     values = draw_parameters(pendulum, jax.random.key(2), draws)
     models = equations_pendulum.make_models(values)
     state = at(equations_pendulum, *start)
-    arguments = (CONFIG, equations_pendulum, terminal_cost, models, state, CONTROLS, key)
+    arguments = (config, equations_pendulum, terminal_cost, models, state, CONTROLS, key)
     samples = mppi.sample_plans(*arguments)
     controls, info = mppi.plan(*arguments)
 
     noise = np.asarray(samples.noise)[..., 0].astype(float)
-    scores, weights, expected = numpy_plan(CONFIG, values, noise, np.asarray(CONTROLS)[:, 0], start)
+    scores, weights, expected = numpy_plan(config, values, noise, np.asarray(CONTROLS)[:, 0], start)
     np.testing.assert_allclose(samples.scores, scores, rtol=2e-5)
-    np.testing.assert_allclose(mppi.weights(CONFIG, samples.scores), weights, atol=2e-5)
+    np.testing.assert_allclose(mppi.weights(config, samples.scores), weights, atol=2e-5)
     np.testing.assert_allclose(controls[:, 0], expected, atol=2e-5)
     np.testing.assert_allclose(info.effective_sample_size, 1 / np.sum(weights**2), rtol=1e-3)
     np.testing.assert_allclose(info.best_score, scores.min(), rtol=1e-4)
