@@ -82,7 +82,7 @@ def evaluate(
     with Reporter('evaluate', episodes, console) as reporter:
         for problem in problems:
             reporter.say(problem)
-        programs.on_compile = reporter.compiling
+        programs.on_compile, programs.on_step = reporter.compiling, reporter.working
         summary, recording = _play(programs, saved, parameters, episodes, reporter)
     result = _describe(programs, saved, parameters, summary)
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')

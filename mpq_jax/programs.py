@@ -50,6 +50,7 @@ class Programs:
     members_at_once: int = 0  # on a device; 0: all
     on_compile: Callable[[str], None] = lambda name: None  # called before each compilation
     on_failure: Callable[[str], None] = print  # called with what failed and is tried again
+    on_step: Callable[[str], None] = lambda text: None  # called as a driven episode goes on
     compiled: dict[str, CompiledFunction] = dataclasses.field(default_factory=dict)
 
     @property

@@ -38,6 +38,7 @@ class Reporter:
         self.label, self._total, self._unit = label, total, unit
         self._first = 0  # done in earlier sessions
         self._last_line = 0.0
+        self._last_sign = time.perf_counter()
         self._own = bars is None
         self._bar = make_bars(self.console) if bars is None else bars
         if self._bar:
@@ -69,6 +70,17 @@ class Reporter:
         else:
             self.say(f'{self.label}: compiling {name} ...')
 
+    def working(self, what: str) -> None:
+        """A sign of life from inside a long piece of work, where nothing else was shown lately."""
+        now = time.perf_counter()
+        if now - self._last_sign < _SECONDS_BETWEEN_LINES:
+            return
+        self._last_sign = now
+        if self._bar:
+            self._bar.update(self._task, figures=what)
+        else:
+            self.say(f'{self.label}: {what}')
+
     def advance(self, done: int, figures: str, seconds: float, left: float | None = None) -> None:
         """Shows how far it is.
 
@@ -81,10 +93,10 @@ class Reporter:
         if left is None:
             left = seconds / max(done - self._first, 1) * (self._total - done)
         text = f'{figures}  run {_clock(seconds)}  eta {_clock(left)}'
+        self._last_sign = now = time.perf_counter()
         if self._bar:
             self._bar.update(self._task, completed=done, figures=text)
             return
-        now = time.perf_counter()
         if done >= self._total or now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             self.say(f'{self.label}: {done}/{self._total} {self._unit}  {text}')
@@ -110,6 +122,9 @@ class Relay(Reporter):
 
     def compiling(self, name: str) -> None:
         self._send('compiling', (name,))
+
+    def working(self, what: str) -> None:
+        self._send('working', (what,))
 
     def advance(self, done: int, figures: str, seconds: float, left: float | None = None) -> None:
         self._send('advance', (done, figures, seconds, left))

@@ -1,7 +1,7 @@
 """Episodes on real systems that JAX cannot trace: the same agent, one control step at a time."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -52,10 +52,12 @@ class StepwiseRunner:
         systems: Sequence[RealSystem],
         keys: jax.Array,
         keep_plans: bool = False,
+        on_step: Callable[[str], None] = lambda text: None,
     ) -> Episode:
         """One episode on each of the S systems, with keys `[S]`; leading axis S throughout.
 
         Systems step in parallel threads. With `keep_plans`, transitions hold the plan at s'.
+        `on_step` is told after each control step how far it is.
         """
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
         now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
@@ -75,6 +77,7 @@ class StepwiseRunner:
             alive = taken
             history.append((instant, taken, broken, info))
             plans.append(np.asarray(controls))
+            on_step(f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes')
         instants, valid, broken, info = jax.tree.map(
             lambda *leaves: np.stack(leaves, axis=1), *history
         )

@@ -57,8 +57,9 @@ class StepwisePrograms(Programs):
         runner = self._runner(len(which), numbers, q_params, models)
         keep_plans = purpose == 'train' and self.config.learner.warm_start
         return runner.run(
-            numbers.planner, q_params, models, self._systems(len(which)), episode_keys, keep_plans
-        )
+            numbers.planner, q_params, models, self._systems(len(which)), episode_keys, keep_plans,
+            self.on_step,
+        )  # fmt: skip
 
     def _runner(self, size: int, numbers: Numbers, q_params: QParams, models) -> StepwiseRunner:
         """Compiled once for each number of systems."""

@@ -55,5 +55,6 @@ def train(
     reporter = reporter or Reporter(label, config.episodes, console)
     with reporter, stop_on_signals() as stop:
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
+        programs.on_step = reporter.working
         TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)
     return run

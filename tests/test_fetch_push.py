@@ -239,7 +239,8 @@ def test_settings_are_table_3_and_the_planner_is_coarser(task):
     for planner in (config.planner, paper.planner):
         assert (planner.horizon, planner.num_samples, planner.noise_variance) == (10, 36, 3.0)
         assert (planner.temperature, planner.step_size, planner.discount) == (0.01, 0.5, 0.9)
-    assert (config.planner.iterations, paper.planner.iterations) == (2, 1)  # two are ours
+    assert (config.planner.iterations, config.planner.control_discount) == (2, 0.9)  # ours
+    assert (paper.planner.iterations, paper.planner.control_discount) == (1, 1.0)
     assert paper.learner.target_iterations == 3 and paper.episodes == 160
     assert load_model(task, config.planner_physics).opt.timestep > 0.002
     assert load_model(task, config.real_physics).opt.timestep == 0.002

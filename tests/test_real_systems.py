@@ -1,11 +1,15 @@
 """Where Q's data come from: native MuJoCo step by step, and randomised models."""
 
+import io
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 import mpq_jax
+from mpq_jax import progress
 from mpq_jax.agent import Agent
 from mpq_jax.assembly import make_programs
 from mpq_jax.config import PhysicsConfig, PlannerConfig
@@ -59,6 +63,13 @@ def test_a_run_on_native_mujoco_trains_and_evaluates(tmp_path):
     result = mpq_jax.evaluate(run.path, 2)
     assert result['parameters'] == 'best'
     assert len(result['return']['per_seed']['0']['episodes']) == 2
+
+
+def test_a_long_block_of_episodes_shows_that_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, '_SECONDS_BETWEEN_LINES', 0.0)
+    config, shown = tiny_config(agent='mppi', real_system='mujoco', episodes=2), io.StringIO()
+    mpq_jax.train(config, tmp_path / 'run', console=Console(file=shown))
+    assert 'mppi H=3: control step 77 of 200, 4 episodes' in shown.getvalue()
 
 
 def test_a_native_systems_sensors_belong_to_its_state():
