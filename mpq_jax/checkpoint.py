@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from mpq_jax import overrides
@@ -49,14 +50,15 @@ class Checkpointer:
         Raises:
           RunError: this or the save before it could not be written.
         """
-        filled = _filled(checkpoint.state.buffer)
+        at_hand = jax.tree.map(_at_hand, checkpoint.state)
+        filled = _filled(at_hand.buffer)
         record = {
             'counters': checkpoint.counters,
             'config': overrides.to_dict(checkpoint.config),
             'filled': filled,
         }
         arguments = ocp.args.Composite(
-            state=ocp.args.StandardSave(_to_saved(checkpoint.state, filled)),
+            state=ocp.args.StandardSave(_to_saved(at_hand, filled)),
             record=ocp.args.JsonSave(record),
         )
         with self._writing():
@@ -179,11 +181,11 @@ def _filled(buffer: Any) -> int:
     """How many transitions to write a member: a power of two, so that few programs compile."""
     if buffer == ():
         return 0
-    most = int(jnp.max(buffer.size))
+    most = int(buffer.size.max())
     return min(1 << max(most - 1, 0).bit_length(), buffer.storage.cost.shape[1])
 
 
-def _to_saved(state: SeedState, filled: int) -> dict[str, jax.Array]:
+def _to_saved(state: SeedState, filled: int) -> dict[str, jax.Array | np.ndarray]:
     """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out.
 
     Copies, because the originals are donated to the next program while Orbax still writes.
@@ -191,10 +193,16 @@ def _to_saved(state: SeedState, filled: int) -> dict[str, jax.Array]:
     leaves = jax.tree_util.tree_leaves_with_path(state)
     plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
     return {
-        name: leaf[:, :filled].copy() if name.startswith(_STORAGE) else jnp.copy(leaf)
+        name: leaf[:, :filled].copy() if name.startswith(_STORAGE) else leaf.copy()
         for name, leaf in plain.items()
         if leaf.size
     }
+
+
+def _at_hand(leaf: jax.Array) -> jax.Array | np.ndarray:
+    """On a CPU a view of the numbers, which NumPy slices and copies without compiling."""
+    plain = jax.default_backend() == 'cpu' and not _is_key(leaf)
+    return np.asarray(leaf) if plain else leaf
 
 
 def _from_saved(saved: dict[str, jax.Array], template: SeedState) -> SeedState:
