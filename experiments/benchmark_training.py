@@ -53,10 +53,10 @@ def main() -> None:
         measured = _parts(config) | {'overhead': _overhead(config)}
         record['seeds'][str(count)] = measured
         _print(count, measured, console)
-    if FLAGS.json:
-        path = Path(FLAGS.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(record, indent=1) + '\n')
+        if FLAGS.json:  # after every batch: nothing measured is lost
+            path = Path(FLAGS.json)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(record, indent=1) + '\n')
 
 
 def _parts(config: Config) -> dict[str, Any]:
