@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_MESSAGES = 1.0  # to another process: one can cost more than a control step
 
 
 def make_bars(console: Console) -> Progress | None:
@@ -107,6 +108,7 @@ class Relay(Reporter):
 
     def __init__(self, label: str, send: Callable[[str, tuple], None]):
         self.label, self._send = label, send
+        self._last_sign = time.perf_counter()
 
     def __enter__(self) -> 'Relay':
         return self
@@ -124,7 +126,10 @@ class Relay(Reporter):
         self._send('compiling', (name,))
 
     def working(self, what: str) -> None:
-        self._send('working', (what,))
+        now = time.perf_counter()
+        if now - self._last_sign >= _SECONDS_BETWEEN_MESSAGES:
+            self._last_sign = now
+            self._send('working', (what,))
 
     def advance(self, done: int, figures: str, seconds: float, left: float | None = None) -> None:
         self._send('advance', (done, figures, seconds, left))
