@@ -14,6 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from mpq_jax import overrides
+from mpq_jax.batch import to_host
 from mpq_jax.config import Config
 from mpq_jax.programs import SeedState
 from mpq_jax.validation import ConfigError, RunError
@@ -47,18 +48,24 @@ class Checkpointer:
     def save(self, checkpoint: Checkpoint) -> None:
         """Starts writing; the arrays are copied first, so they may be donated at once.
 
+        Padding of the batch (rows beyond the config's members) is left out.
+
         Raises:
           RunError: this or the save before it could not be written.
         """
-        at_hand = jax.tree.map(_at_hand, checkpoint.state)
-        filled = _filled(at_hand.buffer)
+        size, filled = len(checkpoint.config.members), _filled(checkpoint.state.buffer)
         record = {
             'counters': checkpoint.counters,
             'config': overrides.to_dict(checkpoint.config),
             'filled': filled,
         }
         arguments = ocp.args.Composite(
-            state=ocp.args.StandardSave(_to_saved(at_hand, filled)),
+            state=ocp.args.StandardSave(
+                {
+                    name: to_host(leaf, size, filled if name.startswith(_STORAGE) else None)
+                    for name, leaf in _saved_leaves(checkpoint.state).items()
+                }
+            ),
             record=ocp.args.JsonSave(record),
         )
         with self._writing():
@@ -121,11 +128,10 @@ class Checkpointer:
         except ConfigError as error:
             raise _Mismatch(error) from error
         filled = _checked(record, len(made_with.members), template.buffer)
-        shapes = jax.eval_shape(lambda state: _to_saved(state, filled), template)
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # wherever it was made
         shapes = {
-            name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here)
-            for name, x in shapes.items()
+            name: jax.ShapeDtypeStruct(_saved_shape(name, x, filled), x.dtype, sharding=here)
+            for name, x in jax.eval_shape(_saved_leaves, template).items()
         }
         only = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
         state = _from_saved(self._manager.restore(step, args=only)['state'], template)
@@ -181,28 +187,21 @@ def _filled(buffer: Any) -> int:
     """How many transitions to write a member: a power of two, so that few programs compile."""
     if buffer == ():
         return 0
-    most = int(buffer.size.max())
+    most = int(np.asarray(buffer.size).max())
     return min(1 << max(most - 1, 0).bit_length(), buffer.storage.cost.shape[1])
 
 
-def _to_saved(state: SeedState, filled: int) -> dict[str, jax.Array | np.ndarray]:
-    """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out.
-
-    Copies, because the originals are donated to the next program while Orbax still writes.
-    """
+def _saved_leaves(state: SeedState) -> dict[str, jax.Array]:
+    """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
-    return {
-        name: leaf[:, :filled].copy() if name.startswith(_STORAGE) else leaf.copy()
-        for name, leaf in plain.items()
-        if leaf.size
-    }
+    return {name: leaf for name, leaf in plain.items() if leaf.size}
 
 
-def _at_hand(leaf: jax.Array) -> jax.Array | np.ndarray:
-    """On a CPU a view of the numbers, which NumPy slices and copies without compiling."""
-    plain = jax.default_backend() == 'cpu' and not _is_key(leaf)
-    return np.asarray(leaf) if plain else leaf
+def _saved_shape(name: str, leaf: Any, filled: int) -> tuple[int, ...]:
+    if name.startswith(_STORAGE):
+        return (leaf.shape[0], filled, *leaf.shape[2:])
+    return leaf.shape
 
 
 def _from_saved(saved: dict[str, jax.Array], template: SeedState) -> SeedState:

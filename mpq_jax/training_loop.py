@@ -104,8 +104,7 @@ class TrainingLoop:
         if self.episode == self.saved:
             return
         counters = {name: count.tolist() for name, count in self.counters.items()}
-        state = self.programs.layout.gathered(self.state)
-        checkpointer.save(Checkpoint(self.episode, state, counters, self.config))
+        checkpointer.save(Checkpoint(self.episode, self.state, counters, self.config))
         self.saved = self.episode
 
     def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:

@@ -10,22 +10,27 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCRIPT = """
 import sys
-import jax, jax.numpy as jnp, numpy as np
+from pathlib import Path
+import jax, numpy as np
 from mpq_jax.assembly import make_programs
+from mpq_jax.batch import to_host
+from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from tests.conftest import tiny_config
 
-programs = make_programs(tiny_config(num_seeds=3, variants=({'planner.temperature': 0.1},)))
+config = tiny_config(num_seeds=3, variants=({'planner.temperature': 0.1},))
+programs = make_programs(config)
 state = programs.initial_state()
 params = programs.parameters(state, 'last')
 played, _ = programs.play('test', state, params, [0])
 state, summary = programs.collect(state, 0)
-plan = np.array(programs.layout.gathered(state).buffer.storage.action[:, 0])
+plan = to_host(state.buffer.storage.action, 3, filled=1)[:, 0]
 state, metrics = programs.learn(state, 0)
 state = programs.keep_best(state, np.array([3.0, 1.0, 2.0]))
-end = jax.tree.map(jnp.copy, programs.layout.gathered(state))
-again, summary_again = programs.collect(
-    programs.layout.placed(jax.tree.map(jnp.copy, end)), 1
-)  # as after a checkpoint
+checkpointer = Checkpointer(Path(sys.argv[1] + '.checkpoints'))
+checkpointer.save(Checkpoint(1, state, {}, config))
+end = checkpointer.restore(programs.state_shapes(), config)[0].state
+checkpointer.close()
+again, summary_again = programs.collect(programs.layout.placed(end), 1)
 state, summary_on = programs.collect(state, 1)
 np.testing.assert_array_equal(summary_again.episode_return, summary_on.episode_return)
 np.savez(
@@ -35,8 +40,8 @@ np.savez(
     returns=summary.episode_return,
     played=played.episode_return,
     q_loss=metrics.q_loss,
-    best=end.best_return,
-    **{f'p{i}': leaf for i, leaf in enumerate(jax.tree.leaves(end.learner.params))},
+    best=to_host(state.best_return, 3),
+    **{f'p{i}': to_host(leaf, 3) for i, leaf in enumerate(jax.tree.leaves(state.learner.params))},
 )
 """
 
