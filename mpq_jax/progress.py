@@ -1,5 +1,7 @@
 """What a person sees while a run goes on: a bar in a terminal, lines elsewhere."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -7,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 _SECONDS_BETWEEN_LINES = 10.0
+_WIDTH_OF_A_LOG = 120  # columns; no table of ours needs more
 _SECONDS_BETWEEN_MESSAGES = 1.0  # to another process: one can cost more than a control step
 
 
@@ -136,7 +139,9 @@ class Relay(Reporter):
 
 
 def make_console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    """For this process's output; a log that no terminal measures is `_WIDTH_OF_A_LOG` wide."""
+    width = None if sys.stdout.isatty() or 'COLUMNS' in os.environ else _WIDTH_OF_A_LOG
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def per_second(rate: float) -> str:

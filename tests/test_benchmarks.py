@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -16,11 +17,11 @@ from tests.test_command_line import ROOT
 
 
 def run(module, *arguments):
-    result = subprocess.run(
+    environment = {name: value for name, value in os.environ.items() if name != 'COLUMNS'}
+    return subprocess.run(
         [sys.executable, '-m', f'experiments.{module}', *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-    return result
 
 
 def test_benchmark_mppi_writes_what_it_measured(tmp_path):
@@ -30,6 +31,7 @@ def test_benchmark_mppi_writes_what_it_measured(tmp_path):
         '--latency_horizons=2', '--backends=equations,mujoco', f'--json={path}',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
+    assert '…' not in result.stdout  # no table was cut to fit
     record = json.loads(path.read_text())
     assert 'model_steps/s = states x samples' in record['definition']
     names = {row['contender'] for row in record['rows']}

@@ -163,13 +163,13 @@ def test_several_physics_steps_a_control_step_and_sensors_of_the_state_before():
     assert np.isclose(simulator.read(simulator.true_model(), after).sensors['x'][0], after.qpos[0])
 
 
-@pytest.mark.parametrize('plant', ['pendulum', 'cart'])
-def test_native_backend_scores_plans_like_mjx(plant, request):
-    """Costs of plans on four model draws, nested batches and all; sensors and a hook in between."""
-    if plant == 'pendulum':
-        task, horizon = request.getfixturevalue('pendulum'), 8
-    else:
-        task, horizon = movable_cart(), 8
+@pytest.mark.parametrize(('plant', 'horizon'), [('pendulum', 8), ('cart', 8), ('cart', 1)])
+def test_native_backend_scores_plans_like_mjx(plant, horizon, request):
+    """Costs of plans on four model draws, nested batches and all; sensors and a hook in between.
+
+    At a horizon of one nothing moves: a reading for each start and draw, shared by the samples.
+    """
+    task = request.getfixturevalue('pendulum') if plant == 'pendulum' else movable_cart()
     config = PlannerConfig(horizon=horizon, num_samples=8, num_model_draws=4)
     values = draw_parameters(task, jax.random.key(1), 4)
     starts = jax.vmap(task.reset)(jax.random.split(jax.random.key(2), 3))
@@ -189,12 +189,14 @@ def test_native_backend_scores_plans_like_mjx(plant, request):
 
 
 def movable_cart():
-    """A cart of unknown mass whose cost reads a sensor."""
+    """A cart of unknown mass and length whose cost reads a sensor at its tip."""
 
     def set_mass(model, values):
         model.body_mass[1] = values['mass']
+        model.site_pos[0, 0] = 0.3 * values['mass']
 
     return cart(
+        sensor='<framepos name="x" objtype="site" objname="tip"/>',
         cost=lambda reading, variables, action: reading.sensors['x'][0] ** 2 + action[0] ** 2,
         parameters=(RandomizedParameter('mass', 1.0, 0.5, 2.0),),
         set_parameters=set_mass,

@@ -116,11 +116,25 @@ class _NativeRollouts:
             full = np.broadcast_to(array, lead + array.shape[array.ndim - inner :])
             return full.reshape(math.prod(lead), *array.shape[array.ndim - inner :])
 
-        models = np.broadcast_to(self._models_of(values), lead).ravel().tolist()
+        models = np.broadcast_to(self._models_of(values), lead).ravel()
         start = [np.zeros((len(models), 1)), flat(qpos, 1), flat(qvel, 1), flat(act, 1)]
         states = np.concatenate(start, axis=1, dtype=np.float64)
-        result = self._roll(models, states, flat(actions, 2))
+        if actions.shape[-2]:
+            result = self._roll(models.tolist(), states, flat(actions, 2))
+        else:
+            starts = np.broadcast_shapes(*(x.shape[:-1] for x in (qpos, qvel, act)))
+            which = np.broadcast_to(np.arange(math.prod(starts)).reshape(starts), lead).ravel()
+            result = self._read(models, states, which)
         return _Physics(*(x.astype(np.float32).reshape(lead + x.shape[1:]) for x in result))
+
+    def _read(self, models: np.ndarray, states: np.ndarray, which: np.ndarray) -> _Physics:
+        """States `[B]` before any action; a model and a state, numbered `which`, are read once."""
+        _, draws = np.unique(np.frompyfunc(id, 1, 1)(models).astype(np.int64), return_inverse=True)
+        pairs = draws * len(models) + which
+        _, first, places = np.unique(pairs, return_index=True, return_inverse=True)
+        none = np.zeros((len(first), 0, self.model.nu))
+        result = self._roll(models[first].tolist(), states[first], none)
+        return _Physics(*(x[places] for x in result))
 
     def _roll(self, models: list, start: np.ndarray, actions: np.ndarray) -> _Physics:
         """Actions `[B, T, nu]` from full-physics states `[B, n]`."""
