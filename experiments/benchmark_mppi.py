@@ -68,11 +68,14 @@ def main() -> None:
             best = max(r['model_steps_per_s'] or 0 for r in rows if r['cell'] == str(cell))
             reporter.advance(i + 1, f'best {per_second(best)}', busy)
             _write(rows, [], left_out)  # a stop loses nothing
+        latency = []
+        for task in FLAGS.tasks:
+            latency += _latency(task, backends[0], reporter)
+            _write(rows, latency, left_out)
     for cell in left_out:
         console.print(f'left out (over --max_model_steps): {cell}', markup=False)
     _print(rows, console)
-    latency = _latency(backends[0], console)
-    _write(rows, latency, left_out)
+    _print_latency(latency, backends[0], console)
     if FLAGS.json:
         path = Path(FLAGS.json)
         plots.throughput(rows, path.with_suffix('.png'))
@@ -126,7 +129,7 @@ def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Repor
     reporter.compiling(f'{BARE} {cell}')
     calls[BARE], compiled[BARE] = bare_call(cell, backends[0])
     calls |= reference_calls(cell, task, wanted, compiled)
-    timings = take_turns(calls, FLAGS.repeats)
+    timings = take_turns(calls, FLAGS.repeats, reporter.working)
     steps_per_control = planner_simulator(cell.task, backends[0]).steps_per_control
     steps = cell.model_steps(steps_per_control)
     return [
@@ -146,22 +149,30 @@ def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Repor
     ]
 
 
-def _latency(backend: str, console: Console) -> list[dict[str, Any]]:
+def _latency(task: str, backend: str, reporter: Reporter) -> list[dict[str, Any]]:
     """Seconds of one plan of one state against H: the learned Q is what lets H be short."""
     rows = []
+    samples = mpq_jax.preset(task, 'mpq').planner.num_samples
+    for horizon in command_line.whole_numbers('latency_horizons', FLAGS, 1):
+        cell = Cell(task, samples, horizon, 1)
+        reporter.compiling(f'mpq {backend} {cell}, for its latency')
+        call, _ = plan_call(cell, 'mpq', backend)
+        timings = take_turns({'plan': call}, max(FLAGS.repeats, 200), reporter.working)
+        p50, p99 = timings['plan'].percentile(50), timings['plan'].percentile(99)
+        rows.append({'task': task, 'horizon': horizon, 'p50_s': p50, 'p99_s': p99})
+    return rows
+
+
+def _print_latency(rows: list[dict[str, Any]], backend: str, console: Console) -> None:
     for task in FLAGS.tasks:
         table = Table(title=f'{task}: latency of one plan, {backend}, samples of the preset')
         for heading in ('H', 'p50 ms', 'p99 ms'):
             table.add_column(heading, justify='right')
-        for horizon in command_line.whole_numbers('latency_horizons', FLAGS, 1):
-            samples = mpq_jax.preset(task, 'mpq').planner.num_samples
-            call, _ = plan_call(Cell(task, samples, horizon, 1), 'mpq', backend)
-            timing = take_turns({'plan': call}, max(FLAGS.repeats, 200))['plan']
-            p50, p99 = timing.percentile(50), timing.percentile(99)
-            rows.append({'task': task, 'horizon': horizon, 'p50_s': p50, 'p99_s': p99})
-            table.add_row(str(horizon), f'{1e3 * p50:.2f}', f'{1e3 * p99:.2f}')
+        for row in rows:
+            if row['task'] == task:
+                times = (f'{1e3 * row[key]:.2f}' for key in ('p50_s', 'p99_s'))
+                table.add_row(str(row['horizon']), *times)
         console.print(table)
-    return rows
 
 
 def _print(rows: list[dict[str, Any]], console: Console) -> None:

@@ -28,7 +28,7 @@ from mpq_jax.config import Config
 from mpq_jax.learner import Examples
 from mpq_jax.metrics import MetricsWriter
 from mpq_jax.programs import Programs, SeedState
-from mpq_jax.progress import make_console, per_second
+from mpq_jax.progress import Reporter, make_console, per_second
 from mpq_jax.run_directory import manifest, write_atomically
 from mpq_jax.simulator import rollout
 from mpq_jax.validation import ConfigError, check_at_least
@@ -50,7 +50,9 @@ def main() -> None:
         config = command_line.config_from_flags(FLAGS, num_seeds=count)
         if not config.learns:
             raise ConfigError('agent', config.agent, 'one that learns')
-        measured = _parts(config) | {'overhead': _overhead(config)}
+        with Reporter(f'{count} seeds', FLAGS.repeats, console, unit='repeats') as reporter:
+            parts = _parts(config, reporter)
+        measured = parts | {'overhead': _overhead(config)}
         record['seeds'][str(count)] = measured
         _print(count, measured, console)
         if FLAGS.json:  # after every batch: nothing measured is lost
@@ -59,9 +61,10 @@ def main() -> None:
             write_atomically(path, json.dumps(record, indent=1) + '\n')
 
 
-def _parts(config: Config) -> dict[str, Any]:
+def _parts(config: Config, reporter: Reporter) -> dict[str, Any]:
     """Seconds and model steps/s of each part for the whole batch of seeds, and compile seconds."""
     programs = make_programs(config)
+    programs.on_compile = reporter.compiling
     state = programs.initial_state()
     for episode in range(3):  # something to learn from
         state, summary = programs.collect(state, episode)
@@ -73,7 +76,7 @@ def _parts(config: Config) -> dict[str, Any]:
         'target generation': a_round,
         'bare rollouts': a_round,
     }
-    timings = take_turns(_calls(programs, state, summary), FLAGS.repeats)
+    timings = take_turns(_calls(programs, state, summary), FLAGS.repeats, reporter.working)
     rows = [
         {
             'part': name,
@@ -127,6 +130,7 @@ def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
         ('bare rollouts', bare, (jnp.clip(drawn, -1.0, 1.0),)),
     ):
         arguments = programs.numbers, state, batch, *more
+        programs.on_compile(name)
         program = compile(jax.vmap(part), *arguments, name=name)
         calls[name] = functools.partial(program, *arguments)
     # The run's own programs take over their state's buffers, so each call gets a copy.

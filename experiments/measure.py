@@ -22,7 +22,11 @@ class Timing:
         return float(np.percentile(self.seconds, percent))
 
 
-def take_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Timing]:
+def take_turns(
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int,
+    on_round: Callable[[str], None] = lambda progress: None,
+) -> dict[str, Timing]:
     """Times each call `repeats` times, in rounds of one call each, after a warm-up round.
 
     In each round a call is made twice and the second one timed, so that what the contender
@@ -31,9 +35,11 @@ def take_turns(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[
     Args:
       calls: name -> a call; what it returns is blocked on.
       repeats: rounds that count.
+      on_round: told how far it is, between the rounds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(repeats + 1):
+        on_round(f'{i} of {repeats} repeats')
         for name, call in calls.items():
             jax.block_until_ready(call())
             begin = time.perf_counter()
