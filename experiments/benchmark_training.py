@@ -26,8 +26,9 @@ from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import compile
 from mpq_jax.config import Config
 from mpq_jax.learner import Examples
+from mpq_jax.member import SeedState
 from mpq_jax.metrics import MetricsWriter
-from mpq_jax.programs import Programs, SeedState
+from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter, make_console, per_second
 from mpq_jax.run_directory import manifest, write_atomically
 from mpq_jax.simulator import rollout

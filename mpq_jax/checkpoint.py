@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from mpq_jax import overrides
 from mpq_jax.batch import to_host
 from mpq_jax.config import Config
-from mpq_jax.programs import SeedState
+from mpq_jax.member import SeedState
 from mpq_jax.validation import ConfigError, RunError
 
 # Fields that a continued run may change: they do not shape what was computed.

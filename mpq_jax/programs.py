@@ -3,39 +3,24 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax import keys, learner, memory, mppi, replay_buffer
+from mpq_jax import keys, learner, member, memory
 from mpq_jax.agent import Agent, QParams
 from mpq_jax.batch import Layout, Numbers, stacked_numbers
 from mpq_jax.batching import map_in_chunks
 from mpq_jax.compilation import CompiledFunction, compile
 from mpq_jax.config import Config
-from mpq_jax.episode import Summary, example_transition, run_episode
+from mpq_jax.episode import Summary
 from mpq_jax.learner import LearnMetrics
-from mpq_jax.randomization import (
-    dr_models,
-    episode_models,
-    planner_models,
-    stacked,
-)
+from mpq_jax.member import SeedState
+from mpq_jax.randomization import dr_models, planner_models, stacked
 from mpq_jax.simulator import Model, Simulator
 from mpq_jax.validation import check_choice
-
-
-class SeedState(NamedTuple):
-    """All that shapes a member's future; a run stacks them with a leading axis `[B]`."""
-
-    key: jax.Array  # the seed's base key; streams are folded from it
-    models: Model  # the planner's, leading axis D (or the bank)
-    learner: Any  # LearnerState; () for an agent that does not learn
-    buffer: Any  # ReplayBuffer; ()
-    best_params: QParams  # of the best validation so far
-    best_return: jax.Array  # -inf before the first
 
 
 @dataclasses.dataclass(eq=False)
@@ -135,7 +120,7 @@ class Programs:
     def keep_best(self, state: SeedState, returns: np.ndarray) -> SeedState:
         """Keeps the parameters of those members whose validation return `[B]` is their best."""
         returns = self.layout.placed(np.asarray(returns, np.float32))
-        return self._call('keep best', _keep_best, state, returns)
+        return self._call('keep best', jax.vmap(member.keep_best), state, returns)
 
     def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
         """Episodes `[E]` a member without learning, as one batch.
@@ -171,12 +156,7 @@ class Programs:
         if which == 'last':
             return state.learner.params
 
-        def one(validated, best, last):
-            return _chosen(validated, best, last)
-
-        return jax.vmap(one)(
-            jnp.isfinite(state.best_return), state.best_params, state.learner.params
-        )
+        return jax.vmap(member.best_params)(state)
 
     def episodes_at_once(self, wanted: int) -> int:
         """How many episodes a member `play` should get: what fits, and soon comes back."""
@@ -188,55 +168,27 @@ class Programs:
     # The functions of one batch: `vmap` over its members stands here and nowhere else.
 
     def _init(self, numbers: Numbers, seed_keys, models) -> SeedState:
-        def one(numbers: Numbers, key, models):
-            if not self.config.learns:
-                return SeedState(key, models, (), (), (), jnp.float32(-jnp.inf))
-            transition = example_transition(self.real, self._example_plan)
-            observation = jnp.zeros(transition.observation.shape)
-            network_key = keys.stream(key, 'network')
-            state = learner.init(numbers.learner, self.agent, observation, network_key)
-            buffer = replay_buffer.empty(transition, self.config.learner.buffer_capacity)
-            return SeedState(key, models, state, buffer, state.params, jnp.float32(-jnp.inf))
-
-        return jax.vmap(one)(numbers, seed_keys, models)
+        if not self.config.learns:
+            return jax.vmap(member.actor)(seed_keys, models)
+        novice = functools.partial(member.novice, self.config.learner, self.agent, self.real)
+        return jax.vmap(novice)(numbers, seed_keys, models)
 
     def _collect(self, numbers: Numbers, state: SeedState, plants: Model, episode):
         def one(item: tuple[Numbers, SeedState, Model]):
-            numbers, state, plants = item
-            models = episode_models(numbers.planner, state.models, state.key, episode)
-            result = run_episode(
-                numbers.planner, self.agent, self.real, state.learner.params, models,
-                keys.stream(state.key, 'train', episode), plants,
-                keep_plans=self.config.learner.warm_start,
-            )  # fmt: skip
-            buffer = replay_buffer.add(state.buffer, result.transitions, result.valid)
-            return state._replace(buffer=buffer), result.summary
+            keep_plans = self.config.learner.warm_start
+            return member.collect(self.agent, self.real, keep_plans, *item, episode)
 
         return map_in_chunks(one, (numbers, state, plants), self.members_at_once)
 
     def _learn(self, numbers: Numbers, state: SeedState, episode):
         def one(item: tuple[Numbers, SeedState]):
-            numbers, state = item
-            models = episode_models(numbers.planner, state.models, state.key, episode)
-            learned, metrics = learner.learn(
-                numbers.planner, numbers.learner, self.agent, models, state.learner, state.buffer,
-                keys.stream(state.key, 'learn', episode),
-            )  # fmt: skip
-            sound = mppi.all_finite((metrics.q_loss, learned.params, learned.optimizer))
-            usable = sound & (state.buffer.size > 0)  # no data yet: nothing to learn from
-            metrics = metrics._replace(q_loss=jnp.where(sound, metrics.q_loss, jnp.nan))
-            return state._replace(learner=_chosen(usable, learned, state.learner)), metrics
+            return member.learn(self.agent, *item, episode)
 
         return map_in_chunks(one, (numbers, state), self.members_at_once)
 
     def _play(self, purpose: str, numbers: Numbers, seed_keys, models, q_params, plants, episodes):
         def one(item):
-            numbers, key, models, q_params, plants, episode = item
-            models = episode_models(numbers.planner, models, key, episode)
-            return run_episode(
-                numbers.planner, self.agent, self.real, q_params, models,
-                keys.stream(key, purpose, episode), plants,
-            )  # fmt: skip
+            return member.play(self.agent, self.real, purpose, *item)
 
         # Members and episodes share one batch axis: a second vmap costs seconds of tracing.
         members, count = seed_keys.shape[0], episodes.shape[0]
@@ -253,13 +205,8 @@ class Programs:
         return stacked_numbers(self.members), seed_keys, models
 
     @property
-    def _example_plan(self):
-        kept = self.config.learns and self.config.learner.warm_start
-        return mppi.zero_controls(self.config.planner, self.agent.simulator) if kept else ()
-
-    @property
     def _seed_keys(self) -> jax.Array:
-        return keys.seed_keys([member.seed for member in self.members])
+        return keys.seed_keys([config.seed for config in self.members])
 
     def _call(
         self, name: str, fn, *args, replicated: tuple[int, ...] = (), donate: tuple[int, ...] = ()
@@ -271,17 +218,3 @@ class Programs:
                 split, *args, name=name, donate=donate, out_shardings=self.layout.sharding
             )
         return self.compiled[name](*args)
-
-
-def _keep_best(state: SeedState, returns: jax.Array) -> SeedState:
-    def one(state: SeedState, value):
-        better = value > state.best_return
-        best = _chosen(better, state.learner.params, state.best_params)
-        highest = jnp.where(better, value, state.best_return)
-        return state._replace(best_params=best, best_return=highest)
-
-    return jax.vmap(one)(state, returns)
-
-
-def _chosen(condition: jax.Array, yes, no):
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

@@ -8,14 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax import keys, replay_buffer
+from mpq_jax import keys, member
 from mpq_jax.agent import QParams
 from mpq_jax.batch import Numbers
 from mpq_jax.episode import Episode, Summary
 from mpq_jax.guarded_system import GuardedSystem
 from mpq_jax.gymnasium_fetch import make_gymnasium_systems
+from mpq_jax.member import SeedState
 from mpq_jax.native_system import make_native_systems
-from mpq_jax.programs import Programs, SeedState
+from mpq_jax.programs import Programs
 from mpq_jax.randomization import episode_models
 from mpq_jax.real_system import RealSystem
 from mpq_jax.stepwise import StepwiseRunner, measured_start
@@ -29,7 +30,9 @@ class StepwisePrograms(Programs):
 
     def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
         result = self._episodes('train', state, state.learner.params, [episode])
-        state = self._call('store', _store, state, result.transitions, result.valid, donate=(0,))
+        state = self._call(
+            'store', jax.vmap(member.store), state, result.transitions, result.valid, donate=(0,)
+        )
         return state, result.summary
 
     def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
@@ -112,10 +115,3 @@ def _drawn(purpose: str, numbers: Numbers, seed_keys, models, episodes):
         return drawn, keys.stream(key, purpose, episode)
 
     return jax.vmap(one)(numbers, seed_keys, models, episodes)
-
-
-def _store(state: SeedState, transitions, valid) -> SeedState:
-    def one(state, transitions, valid):
-        return state._replace(buffer=replay_buffer.add(state.buffer, transitions, valid))
-
-    return jax.vmap(one)(state, transitions, valid)

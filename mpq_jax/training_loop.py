@@ -15,8 +15,9 @@ from mpq_jax.episode import Summary
 from mpq_jax.episode_rows import episode_rows
 from mpq_jax.guarded_system import RealSystemError
 from mpq_jax.interrupts import Stopped, StopRequest
+from mpq_jax.member import SeedState
 from mpq_jax.metrics import MetricsWriter
-from mpq_jax.programs import Programs, SeedState
+from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter, per_second
 from mpq_jax.replay_buffer import Transition
 from mpq_jax.run_directory import RunDirectory

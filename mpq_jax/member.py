@@ -1,0 +1,112 @@
+"""One member of a run, purely: its state, an episode into its buffer, a learning round on it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mpq_jax import keys, learner, mppi, replay_buffer
+from mpq_jax.agent import Agent, QParams
+from mpq_jax.batch import Numbers
+from mpq_jax.config import LearnerConfig
+from mpq_jax.episode import Episode, Summary, example_transition, run_episode
+from mpq_jax.learner import LearnMetrics
+from mpq_jax.randomization import episode_models
+from mpq_jax.simulator import Model, Simulator
+
+
+class SeedState(NamedTuple):
+    """All that shapes a member's future; a run stacks them with a leading axis `[B]`."""
+
+    key: jax.Array  # the seed's base key; streams are folded from it
+    models: Model  # the planner's, leading axis D (or the bank)
+    learner: Any  # LearnerState; () for an agent that does not learn
+    buffer: Any  # ReplayBuffer; ()
+    best_params: QParams  # of the best validation so far
+    best_return: jax.Array  # -inf before the first
+
+
+def actor(key: jax.Array, models: Model) -> SeedState:
+    """The state of a member that does not learn."""
+    return SeedState(key, models, (), (), (), jnp.float32(-jnp.inf))
+
+
+def novice(
+    config: LearnerConfig, agent: Agent, real: Simulator, numbers: Numbers, key, models: Model
+) -> SeedState:
+    """The state of a member that learns, before its first episode.
+
+    Args:
+      config: what is the same for all members (buffer size, what is stored).
+      agent: with a network.
+      real: what Q's data come from.
+      numbers: what differs between members.
+      key: the seed's base key.
+      models: the planner's.
+    """
+    plan = mppi.zero_controls(numbers.planner, agent.simulator) if config.warm_start else ()
+    transition = example_transition(real, plan)
+    observation = jnp.zeros(transition.observation.shape)
+    state = learner.init(numbers.learner, agent, observation, keys.stream(key, 'network'))
+    buffer = replay_buffer.empty(transition, config.buffer_capacity)
+    return SeedState(key, models, state, buffer, state.params, jnp.float32(-jnp.inf))
+
+
+def collect(
+    agent: Agent, real: Simulator, keep_plans: bool, numbers: Numbers, state: SeedState,
+    plants: Model, episode: jax.Array,
+) -> tuple[SeedState, Summary]:  # fmt: skip
+    """One training episode, into the buffer."""
+    models = episode_models(numbers.planner, state.models, state.key, episode)
+    result = run_episode(
+        numbers.planner, agent, real, state.learner.params, models,
+        keys.stream(state.key, 'train', episode), plants, keep_plans=keep_plans,
+    )  # fmt: skip
+    return store(state, result.transitions, result.valid), result.summary
+
+
+def store(state: SeedState, transitions, valid: jax.Array) -> SeedState:
+    """An episode's transitions `[T]` into the buffer, those that are `valid`."""
+    return state._replace(buffer=replay_buffer.add(state.buffer, transitions, valid))
+
+
+def learn(
+    agent: Agent, numbers: Numbers, state: SeedState, episode: jax.Array
+) -> tuple[SeedState, LearnMetrics]:
+    """One learning round; undone, with a loss of NaN, where it left the finite numbers."""
+    models = episode_models(numbers.planner, state.models, state.key, episode)
+    learned, metrics = learner.learn(
+        numbers.planner, numbers.learner, agent, models, state.learner, state.buffer,
+        keys.stream(state.key, 'learn', episode),
+    )  # fmt: skip
+    sound = mppi.all_finite((metrics.q_loss, learned.params, learned.optimizer))
+    usable = sound & (state.buffer.size > 0)  # no data yet: nothing to learn from
+    metrics = metrics._replace(q_loss=jnp.where(sound, metrics.q_loss, jnp.nan))
+    return state._replace(learner=_chosen(usable, learned, state.learner)), metrics
+
+
+def play(
+    agent: Agent, real: Simulator, purpose: str, numbers: Numbers, key, models: Model,
+    q_params: QParams, plants: Model, episode: jax.Array,
+) -> Episode:  # fmt: skip
+    """One episode without learning, from the stream of start states of a purpose."""
+    models = episode_models(numbers.planner, models, key, episode)
+    key = keys.stream(key, purpose, episode)
+    return run_episode(numbers.planner, agent, real, q_params, models, key, plants)
+
+
+def keep_best(state: SeedState, value: jax.Array) -> SeedState:
+    """Keeps the parameters where the validation return `value` is the member's best."""
+    better = value > state.best_return
+    best = _chosen(better, state.learner.params, state.best_params)
+    highest = jnp.where(better, value, state.best_return)
+    return state._replace(best_params=best, best_return=highest)
+
+
+def best_params(state: SeedState) -> QParams:
+    """The parameters of the best validation, the last where there was none."""
+    return _chosen(jnp.isfinite(state.best_return), state.best_params, state.learner.params)
+
+
+def _chosen(condition: jax.Array, yes, no):
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
