@@ -9,7 +9,7 @@ from rich.table import Table
 import mpq_jax
 from experiments import published
 from mpq_jax import plots
-from mpq_jax.config import Config
+from mpq_jax.config import AGENT_NAMES, Config
 from mpq_jax.metrics import read_table
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.statistics import describe_mean
@@ -20,7 +20,7 @@ from mpq_jax.validation import RunError
 def label(config: Config) -> str:
     model = '' if config.planner_model == 'biased' else ', true model'
     data = '' if config.q_data == 'real' else ', DR data'
-    return f'{config.agent.upper()} H={config.planner.horizon}{model}{data}'
+    return f'{AGENT_NAMES[config.agent]} H={config.planner.horizon}{model}{data}'
 
 
 def run_baselines(config: Config, run: RunDirectory, console: Console) -> None:
@@ -81,5 +81,5 @@ def labelled(curves: dict[tuple[str, int, str], np.ndarray]) -> dict[str, np.nda
     named = {}
     for (agent, horizon, model), curve in curves.items():
         true = ', true model' if model == 'true' else ''
-        named[f'{agent.upper()} H={horizon}{true}'] = curve
+        named[f'{AGENT_NAMES[agent]} H={horizon}{true}'] = curve
     return named

@@ -12,6 +12,7 @@ from rich.table import Table
 import mpq_jax
 from experiments import comparison, published
 from mpq_jax import plots
+from mpq_jax.config import AGENT_NAMES
 from mpq_jax.run_directory import RunDirectory, write_atomically
 from mpq_jax.statistics import bootstrap_interval
 from mpq_jax.sweep.grid import Fields
@@ -152,11 +153,11 @@ def _draw_ablation(rows: list[dict[str, Any]], counted: str, directory: SweepDir
                 np.array([np.nan if r[key] is None else r[key] for r in own], float)
                 for key in (f'{name}_low', name, f'{name}_high')
             )
-            axes.plot(x, middle, 'o-', color=color, label=agent.upper())
+            axes.plot(x, middle, 'o-', color=color, label=AGENT_NAMES[agent])
             axes.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
             paper = [(r['horizon'], r['paper']) for r in own if r['paper'] is not None]
             if name == 'ours' and paper:
-                label = f'paper: {agent.upper()} (one run)'
+                label = f'paper: {AGENT_NAMES[agent]} (one run)'
                 axes.plot(*zip(*paper, strict=True), 's--', color=color, lw=1, ms=3, label=label)
         axes.set_xscale('log', base=2)
         axes.set_xticks(sorted({r['horizon'] for r in rows}))
@@ -196,6 +197,12 @@ def _text(row: dict[str, Any], name: str) -> str:
     value, low, high = row[name], row.get(f'{name}_low'), row.get(f'{name}_high')
     if not isinstance(value, float):
         return '' if value is None else str(value)
-    digits = 0 if abs(value) >= 100 else 2
-    interval = '' if low is None else f' [{low:.{digits}f}, {high:.{digits}f}]'
-    return f'{value:.{digits}f}{interval}'
+    interval = '' if low is None or high is None else f' [{_number(low)}, {_number(high)}]'
+    return _number(value) + interval
+
+
+def _number(value: float) -> str:
+    """148, 9.5, 0.26: two decimals below a hundred, without zeros at their end."""
+    if abs(value) >= 100:
+        return f'{value:.0f}'
+    return f'{value:.2f}'.rstrip('0').rstrip('.')

@@ -10,6 +10,8 @@ from jax.tree_util import register_dataclass
 
 from mpq_jax.validation import ConfigError, check_at_least, check_between, check_choice
 
+AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ'}  # as tables and figures have them
+
 
 def static(default):
     """A field that is part of the program: changing it means another compilation."""
@@ -208,7 +210,7 @@ class Config:
 
     def validate(self) -> 'Config':
         """Returns the config itself, or raises ConfigError naming field, value and range."""
-        check_choice('agent', self.agent, ('mpq', 'mppi', 'softq'))
+        check_choice('agent', self.agent, tuple(AGENT_NAMES))
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
         check_choice('q_data', self.q_data, ('real', 'dr'))
         real_systems = ('simulated', 'mujoco', 'gymnasium', 'own')

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mpq_jax.config import AGENT_NAMES
 from mpq_jax.report import files, tables
 from mpq_jax.report.content import Curve, Report
 
@@ -74,7 +75,7 @@ def _labels(configs: list[dict[str, Any]], paths: list[Path]) -> list[str]:
     labels = []
     for config, path in zip(configs, paths, strict=True):
         model = '' if config.get('planner_model', 'biased') == 'biased' else ', true model'
-        agent = str(config.get('agent', 'agent')).upper()
+        agent = AGENT_NAMES.get(str(config.get('agent')), 'agent')
         label = f'{agent} H={files.text_of(config.get("planner.horizon"))}{model}'
         labels.append(f'{label} ({path.name})' if label in labels else label)
     return labels
