@@ -189,7 +189,7 @@ def _print(rows: list[dict[str, Any]], console: Console) -> None:
             'compile s',
         ):
             left = heading == 'contender'
-            table.add_column(heading, justify='left' if left else 'right', no_wrap=True)
+            table.add_column(heading, justify='left' if left else 'right', overflow='fold')
         for row in rows:
             if row['task'] == task:
                 compiling = '' if row['compile_s'] is None else f'{row["compile_s"]:.1f}'
