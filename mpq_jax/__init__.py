@@ -10,7 +10,7 @@ from mpq_jax.evaluation import evaluate
 from mpq_jax.interrupts import Stopped
 from mpq_jax.mppi import free_energy, plan, state_value
 from mpq_jax.overrides import set_fields
-from mpq_jax.presets import baseline, preset
+from mpq_jax.presets import baseline, no_control, preset
 from mpq_jax.real_system import Measurement, RealSystem
 from mpq_jax.simulator import Simulator, State, make_simulator, rollout
 from mpq_jax.tasks import (
@@ -54,6 +54,7 @@ __all__ = [
     'load_task',
     'make_controller',
     'make_simulator',
+    'no_control',
     'plan',
     'preset',
     'register_task',

@@ -108,19 +108,23 @@ def run_episode(
       a step that leaves the finite numbers.
     """
     task, true_model = real.task, real.true_model()
-    bank = jax.tree.leaves(plants)
     start_key, plan_key = episode_keys(key)
     start = real.state(task.reset(start_key))
+    plant_key = keys.stream(key, 'dr')
+
+    def plant_at(t) -> Model:
+        """The system's model at a control step."""
+        bank = jax.tree.leaves(plants)
+        if not bank:
+            return true_model
+        place = jax.random.randint(jax.random.fold_in(plant_key, t), (), 0, bank[0].shape[0])
+        return jax.tree.map(lambda leaf: leaf[place], plants)
 
     def control_step(carry, t):
         state, controls, alive = carry
         step_key = jax.random.fold_in(plan_key, t)
         action, controls, info = agent.act(planner, q_params, models, state, controls, step_key)
-        plant = true_model
-        if bank:
-            place = jax.random.randint(keys.stream(step_key, 'dr'), (), 0, bank[0].shape[0])
-            plant = jax.tree.map(lambda leaf: leaf[place], plants)
-        following, reading = real.step(plant, state, action)
+        following, reading = real.step(plant_at(t), state, action)
         instant = describe(task, reading, state.variables, state, action)
         finite = mppi.all_finite((following, instant.cost, instant.observation))
         taken = alive & ~instant.terminated & finite
@@ -132,7 +136,7 @@ def run_episode(
     carry = (start, mppi.zero_controls(planner, agent.simulator), jnp.array(True))
     (last_state, _, _), history = jax.lax.scan(control_step, carry, jnp.arange(task.episode_steps))
     instants, valid, broken, info, plans = history
-    reading = real.read(true_model, last_state)
+    reading = real.read(plant_at(task.episode_steps), last_state)
     last = describe(task, reading, last_state.variables, last_state, instants.action[-1])
     return assemble(instants, last, valid, broken, info, plans)
 

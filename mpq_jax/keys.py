@@ -2,7 +2,10 @@
 
 import jax
 
-_STREAMS = ('network', 'models', 'train', 'validation', 'test', 'learn', 'bank', 'dr')
+_STREAMS = (
+    'network', 'models', 'train', 'validation', 'test', 'learn', 'bank', 'dr',
+    'tuning_train', 'tuning_validation', 'tuning_test',
+)  # fmt: skip
 
 
 def stream(key: jax.Array, purpose: str, *indices) -> jax.Array:

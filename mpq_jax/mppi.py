@@ -177,9 +177,19 @@ def control_cost(config: PlannerConfig, controls: jax.Array, noise: jax.Array) -
 
 def weights(config: PlannerConfig, scores: jax.Array) -> jax.Array:
     """softmax(-S / lambda) `[N]`; all zero when no score is finite."""
+    _, exponents = _exponents(config, scores)
+    return jnp.where(jnp.isfinite(scores).any(), jax.nn.softmax(exponents), 0.0)
+
+
+def _exponents(config: PlannerConfig, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The least finite score (0 if none), and -(S - least) / lambda `[N]`; -inf if not finite.
+
+    Shifted before the division: S / lambda may overflow where the differences do not.
+    """
     finite = jnp.isfinite(scores)
-    logits = jnp.where(finite, -scores / config.temperature, -jnp.inf)
-    return jnp.where(finite.any(), jax.nn.softmax(logits), 0.0)
+    least = jnp.min(scores, where=finite, initial=jnp.inf)
+    least = jnp.where(jnp.isfinite(least), least, 0.0)
+    return least, jnp.where(finite, -(scores - least) / config.temperature, -jnp.inf)
 
 
 def update(config: PlannerConfig, controls: jax.Array, samples: Samples) -> jax.Array:
@@ -199,9 +209,9 @@ def free_energy(config: PlannerConfig, scores: jax.Array, draws: int = 1) -> jax
     """
 
     def one(scores):
-        exponents = jnp.where(jnp.isfinite(scores), -scores / config.temperature, -jnp.inf)
+        least, exponents = _exponents(config, scores)
         log_mean = jax.nn.logsumexp(exponents) - jnp.log(scores.shape[0])
-        return -config.temperature * log_mean
+        return least - config.temperature * log_mean
 
     if config.pooling == 'pooled' or draws == 1:
         return one(scores)
@@ -217,6 +227,11 @@ def diagnostics(config: PlannerConfig, samples: Samples) -> Diagnostics:
         mean_score=jnp.mean(samples.scores, where=finite),
         nonfinite_fraction=jnp.mean(~finite),
     )
+
+
+def no_diagnostics() -> Diagnostics:
+    """Of no samples at all."""
+    return Diagnostics(*jnp.zeros(len(Diagnostics._fields)))
 
 
 def num_draws(models: Model) -> int:

@@ -56,3 +56,10 @@ def sample(buffer: ReplayBuffer, key: jax.Array, count: int) -> Transition:
     """`count` transitions, uniform with replacement; zeros when the buffer is empty."""
     places = jax.random.randint(key, (count,), 0, jnp.maximum(buffer.size, 1))
     return jax.tree.map(lambda leaf: leaf[places], buffer.storage)
+
+
+def latest(buffer: ReplayBuffer, count: int) -> Transition:
+    """The last `count` transitions that were added, oldest first; no more than are stored."""
+    capacity = buffer.storage.cost.shape[0]
+    places = (buffer.position - count + jnp.arange(count)) % capacity
+    return jax.tree.map(lambda leaf: leaf[places], buffer.storage)

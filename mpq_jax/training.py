@@ -50,7 +50,7 @@ def train(
     if resume:
         run.read_config()
     else:
-        run.create(config)
+        run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
     label = label or f'{config.agent} H={config.planner.horizon}'
     reporter = reporter or Reporter(label, config.episodes, console)
     with reporter, stop_on_signals() as stop:
