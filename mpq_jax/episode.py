@@ -110,14 +110,13 @@ def run_episode(
     task, true_model = real.task, real.true_model()
     start_key, plan_key = episode_keys(key)
     start = real.state(task.reset(start_key))
-    plant_key = keys.stream(key, 'dr')
 
     def plant_at(t) -> Model:
         """The system's model at a control step."""
         bank = jax.tree.leaves(plants)
         if not bank:
             return true_model
-        place = jax.random.randint(jax.random.fold_in(plant_key, t), (), 0, bank[0].shape[0])
+        place = jax.random.randint(keys.plant_key(key, t), (), 0, bank[0].shape[0])
         return jax.tree.map(lambda leaf: leaf[place], plants)
 
     def control_step(carry, t):

@@ -61,7 +61,7 @@ def test_a_run_on_native_mujoco_trains_and_evaluates(tmp_path):
     assert np.isfinite(read_table(run.metrics_file, 'return')).all()
     assert (read_table(run.metrics_file, 'env_steps')[:, -1] == 400).all()
     result = mpq_jax.evaluate(run.path, 2)
-    assert result['parameters'] == 'best'
+    assert result['parameters'] == 'last'
     assert len(result['return']['per_seed']['0']['episodes']) == 2
 
 
