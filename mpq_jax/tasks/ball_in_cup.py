@@ -114,7 +114,7 @@ def make_task() -> Task:
         | {'planner.temperature': TEMPERATURE},
         presets=paper_presets('BallInCupSparse', **physics('planner_physics', 0.002, 4, 8)),
         agent_settings=TEMPERATURES['ball_in_cup'],
-        settings_chosen_on=CHOSEN_ON,
+        settings_chosen_on=CHOSEN_ON['ball_in_cup'],
         long_horizon=LONG_HORIZON['BallInCupSparse'],
         signals={
             'ball to target [m]': lambda transitions: jnp.linalg.norm(

@@ -167,7 +167,7 @@ def make_task() -> Task:
             **{'planner.iterations': 1, 'planner.control_discount': 1.0},
         ),
         agent_settings=TEMPERATURES['fetch_push'],
-        settings_chosen_on=CHOSEN_ON,
+        settings_chosen_on=CHOSEN_ON['fetch_push'],
         long_horizon=LONG_HORIZON['FetchPushBlock'],
         goal=lambda variables: variables,
         signals={

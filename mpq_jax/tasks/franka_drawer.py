@@ -114,7 +114,7 @@ def make_task() -> Task:
         | FEW_STATES,
         presets=paper_presets('FrankaDrawerOpen', **physics('planner_physics', 0.005, 4, 8)),
         agent_settings=TEMPERATURES['franka_drawer'],
-        settings_chosen_on=CHOSEN_ON,
+        settings_chosen_on=CHOSEN_ON['franka_drawer'],
         long_horizon=LONG_HORIZON['FrankaDrawerOpen'],
         signals={
             'drawer [m]': lambda transitions: transitions.state.qpos[:, 7],

@@ -81,7 +81,7 @@ def make_task() -> Task:
         settings=TABLE_3['PendulumSwingup'] | {'learner.target_iterations': 0},
         presets=paper_presets('PendulumSwingup'),
         agent_settings=TEMPERATURES['pendulum'],
-        settings_chosen_on=CHOSEN_ON,
+        settings_chosen_on=CHOSEN_ON['pendulum'],
         long_horizon=LONG_HORIZON['PendulumSwingup'],
         signals={
             'angle [rad]': lambda transitions: wrap(transitions.state.qpos),
