@@ -2,8 +2,14 @@
 
 # Each baseline has a temperature of its own; MPQ's stands in the task's settings.
 TEMPERATURES: dict[str, dict[str, dict[str, float]]] = {
-    'pendulum': {},
-    'ball_in_cup': {},
+    'pendulum': {
+        'mppi': {'planner.temperature': 0.05},
+        'softq': {'planner.temperature': 0.5},
+    },
+    'ball_in_cup': {
+        'mppi': {'planner.temperature': 0.15},
+        'softq': {'planner.temperature': 0.015},
+    },
     'fetch_push': {},
     'franka_drawer': {},
 }
