@@ -3,10 +3,27 @@
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator.equations_simulator import make_equations_simulator
 from mpq_jax.simulator.native_simulator import make_native_simulator
-from mpq_jax.simulator.simulator import Model, Rollout, Simulator, State, rollout
+from mpq_jax.simulator.simulator import (
+    Model,
+    Rollout,
+    Simulator,
+    State,
+    all_finite,
+    ending,
+    rollout,
+)
 from mpq_jax.tasks.task import Task
 
-__all__ = ['Model', 'Rollout', 'Simulator', 'State', 'make_simulator', 'rollout']
+__all__ = [
+    'Model',
+    'Rollout',
+    'Simulator',
+    'State',
+    'all_finite',
+    'ending',
+    'make_simulator',
+    'rollout',
+]
 
 
 def _make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
