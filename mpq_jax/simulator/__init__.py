@@ -12,6 +12,7 @@ from mpq_jax.simulator.simulator import (
     ending,
     rollout,
 )
+from mpq_jax.tasks.check import check_task
 from mpq_jax.tasks.task import Task
 
 __all__ = [
@@ -40,7 +41,14 @@ _BACKENDS = {
 
 
 def make_simulator(task: Task, physics: PhysicsConfig | None = None) -> Simulator:
-    """The simulator of a task; backend 'auto' is MJX where the task has an MJCF."""
+    """The simulator of a task; backend 'auto' is MJX where the task has an MJCF.
+
+    Raises:
+      TaskError: a function of the task that cannot be used (`check_task`), or a plant that the
+        backend cannot simulate.
+      ConfigError: a timestep that does not divide the task's control timestep.
+    """
+    check_task(task)
     physics = physics or PhysicsConfig()
     backend = physics.backend
     if backend == 'auto':
