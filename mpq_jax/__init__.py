@@ -21,6 +21,7 @@ from mpq_jax.tasks import (
     load_task,
     register_task,
 )
+from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
 from mpq_jax.training import train
 from mpq_jax.validation import ConfigError, RunError, TaskError
 
@@ -46,8 +47,10 @@ __all__ = [
     'Task',
     'TaskError',
     'TrainingConfig',
+    'alive_bonus',
     'baseline',
     'compile',
+    'cost_to_go',
     'evaluate',
     'free_energy',
     'load_controller',

@@ -19,6 +19,8 @@ class Transition(NamedTuple):
     next_observation: jax.Array  # [no]
     terminated: jax.Array  # bool; a time limit is no termination
     next_plan: Any = ()  # [H, nu], the agent's shifted plan at s'; () where it is not kept
+    # Of having ended in s', which counts where that terminated; () for tasks that never do.
+    next_terminal_cost: Any = ()
 
 
 class ReplayBuffer(NamedTuple):

@@ -63,7 +63,11 @@ class Task:
     # Called with JAX or NumPy arrays: use their methods (`qvel.clip`), not one library's functions.
     after_physics_step: Callable[[Any, Any, float], tuple] | None = None
     success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
-    terminated: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
+    # Whether an episode ends here, other than by its time limit -> bool; and the cost of having
+    # ended in such a state -> scalar. Needed together: costs are to be kept small, so ending
+    # early for nothing would be the cheapest way to go (`mpq_jax.cost_to_go`, `alive_bonus`).
+    terminated: Callable[[Reading, Variables], jax.Array] | None = None
+    terminal_cost: Callable[[Reading, Variables], jax.Array] | None = None
     # The planner's uncertainty, and how values become a model: edits an MjModel in place,
     # before mj_setConst. With equations alone, the values are passed to them as they are.
     parameters: tuple[RandomizedParameter, ...] = ()
