@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mpq_jax.tables import last_quarter
 from rich.console import Console
 
 import mpq_jax
@@ -15,7 +16,6 @@ from mpq_jax.run_directory import manifest, write_atomically
 from mpq_jax.statistics import INTERVAL, better, confidence_interval
 from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.tables import last_quarter
 
 _DEFINITIONS = {
     'training': 'a mean over all training episodes',
@@ -87,10 +87,14 @@ def _rows(
 
 def _figure(table: np.ndarray, name: str) -> dict[str, Any]:
     """Of episodes `[S, E]`: the mean over seeds, its interval, every seed."""
-    values = table.mean(axis=1)
-    low, high = confidence_interval(values, table.shape[1] if name in SUCCESSES else None)
-    ends = {key: None if np.isnan(x) else round(float(x), 4) for key, x in (('low', low), ('high', high))}
-    return {'mean': round(float(values.mean()), 4), **ends, 'seeds': np.round(values, 4).tolist()}
+    return _over_seeds(table.mean(axis=1), table.shape[1] if name in SUCCESSES else None)
+
+
+def _over_seeds(values: np.ndarray, episodes: int | np.ndarray | None) -> dict[str, Any]:
+    low, high = confidence_interval(values, episodes)
+    numbers = {'mean': values.mean(), 'low': low, 'high': high}
+    rounded = {k: None if np.isnan(v) else round(float(v), 4) for k, v in numbers.items()}
+    return {**rounded, 'seeds': np.round(values, 4).tolist()}
 
 
 def _against(outcome: Outcome, reference: Outcome | None) -> dict[str, Any]:
@@ -104,14 +108,8 @@ def _against(outcome: Outcome, reference: Outcome | None) -> dict[str, Any]:
     found: dict[str, Any] = {'better': better(own.mean(axis=1), idle.mean(axis=1))}
     if measure == 'success':
         left = idle == 0
-        rates = (own * left).sum(axis=1) / left.sum(axis=1)
-        low, high = confidence_interval(rates, left.sum(axis=1))
-        found['not_by_itself'] = {
-            'mean': round(float(rates.mean()), 4),
-            'low': None if np.isnan(low) else round(float(low), 4),
-            'high': None if np.isnan(high) else round(float(high), 4),
-            'seeds': np.round(rates, 4).tolist(),
-        }
+        count = left.sum(axis=1)
+        found['not_by_itself'] = _over_seeds((own * left).sum(axis=1) / count, count)
     return found
 
 

@@ -39,7 +39,7 @@ def _return_row(row: dict[str, Any]) -> str:
 def _success_row(row: dict[str, Any]) -> str:
     test, paper = row['test'], row['paper']
     published = [paper[part] for part in ('training', 'test')]
-    known = ['–' if value is None else f'{value:.2f}' for value in published]
+    known = ['-' if value is None else f'{value:.2f}' for value in published]
     return _line(
         row,
         [
