@@ -1,6 +1,7 @@
-"""An agent beside plain MPPI: running the baselines, the closing table, the learning curve."""
+"""An agent beside its baselines: running them, the closing table, the learning curve."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -8,68 +9,111 @@ from rich.table import Table
 
 import mpq_jax
 from experiments import published
-from mpq_jax import plots
-from mpq_jax.config import AGENT_NAMES, Config
-from mpq_jax.metrics import read_table
+from mpq_jax import plots, presets
+from mpq_jax.config import Config
+from mpq_jax.episode import SUCCESSES
+from mpq_jax.labels import agent_label, field_label, is_no_control
+from mpq_jax.metrics import iterate_rows
 from mpq_jax.run_directory import RunDirectory
-from mpq_jax.statistics import describe_mean
+from mpq_jax.statistics import against, describe_mean
+from mpq_jax.tables import last_quarter, tabulate
 from mpq_jax.tasks import load_task
 from mpq_jax.validation import RunError
 
+_NO_CONTROL = 'no_control'  # its directory among the baselines
 
-def label(config: Config) -> str:
-    model = '' if config.planner_model == 'biased' else ', true model'
-    data = '' if config.q_data == 'real' else ', DR data'
-    return f'{AGENT_NAMES[config.agent]} H={config.planner.horizon}{model}{data}'
+
+class Entry(NamedTuple):
+    """A run, or one variant of it, in the closing table."""
+
+    label: str
+    seeds: list[int]
+    columns: dict[str, np.ndarray]  # `[S, E]`
+    no_control: bool
 
 
 def run_baselines(config: Config, run: RunDirectory, console: Console) -> None:
-    """Plain MPPI at the same and the long horizon: same seeds, start states and models.
+    """No control, and plain MPPI at the same and the long horizon: same seeds, starts and models.
 
     What an earlier, interrupted call finished is not run again.
     """
-    for horizon_is_long in (False, True):
-        baseline = mpq_jax.baseline(config, long=horizon_is_long)
-        path = run.baselines / f'mppi_h{baseline.planner.horizon}'
+    plain = [mpq_jax.baseline(config, long=horizon_is_long) for horizon_is_long in (False, True)]
+    baselines = {_NO_CONTROL: presets.no_control(config)}
+    baselines |= {f'mppi_h{baseline.planner.horizon}': baseline for baseline in plain}
+    for name, baseline in baselines.items():
+        path = run.baselines / name
         started = (path / 'config.json').exists()
         mpq_jax.train(baseline, path, resume=started, console=console)
 
 
 def finish(config: Config, run: RunDirectory, console: Console) -> None:
     """Prints the closing table, draws `learning_curve.png`, says where the files are."""
-    runs = [
-        run,
-        *(RunDirectory(path) for path in sorted(run.baselines.glob('mppi_h*'), key=_by_horizon)),
-    ]
-    tables: dict[str, np.ndarray] = {}
-    measure = 'return' if load_task(config.task).success is None else 'success'
-    digits = 0 if measure == 'return' else 2
-    late = config.episodes // 3
-    table = Table(
-        title=f'{config.task}: mean {measure} [95 % interval over {config.num_seeds} seeds]'
-    )
-    for heading in ('agent', 'all episodes', f'last {config.episodes - 2 * late}', 'model steps'):
-        table.add_column(heading, justify='left' if heading == 'agent' else 'right')
-    for each in runs:
-        try:
-            name, returns = label(each.read_config()), read_table(each.metrics_file, measure)
-            steps = np.nansum(read_table(each.metrics_file, 'model_steps')[:, -1])
-        except RunError:
-            continue
-        tables[name] = returns
-        table.add_row(
-            name,
-            describe_mean(returns.mean(axis=1), digits),
-            describe_mean(returns[:, 2 * late :].mean(axis=1), digits),
-            f'{steps:,.0f}',
-        )
-    console.print(table)
-    published_curves = published.training_curves(load_task(config.task).name)
-    title = f'{label(config)} on {config.task}, {config.planner_model} planner model'
-    path = run.path / 'learning_curve.png'
-    plots.learning_curve(tables, path, title, labelled(published_curves), measure)
+    baselines = sorted(run.baselines.glob('mppi_h*'), key=_by_horizon)
+    paths = [run.path, run.baselines / _NO_CONTROL, *baselines]
+    entries = [entry for path in paths for entry in _entries(RunDirectory(path))]
+    measures = ('return',) if load_task(config.task).success is None else SUCCESSES
+    console.print(_table(config.task, entries, measures))
+    curves = labelled(published.training_curves(load_task(config.task).name))
+    title = f'{agent_label(config)} on {config.task}, {config.planner_model} planner model'
+    tables = {entry.label: entry.columns[measures[0]] for entry in entries}
+    plots.learning_curve(tables, run.path / 'learning_curve.png', title, curves, measures[0])
     shown = sorted(p.name + ('/' if p.is_dir() else '') for p in run.path.iterdir())
     console.print(f'{run.path}: {", ".join(shown)}', markup=False)
+
+
+def _entries(run: RunDirectory) -> list[Entry]:
+    """One a variant; none of a run that has not begun."""
+    try:
+        config = run.read_config()
+        names = ('return', *SUCCESSES, 'model_steps')
+        tables = tabulate(iterate_rows(run.metrics_file), names=names)
+    except RunError:
+        return []
+    entries = []
+    for variant, found in tables.by_first().items():
+        own = config.variants[variant] if config.variants else {}
+        label = ', '.join([agent_label(config), *([field_label(own)] if own else [])])
+        nothing = is_no_control({'agent': config.agent})
+        entries.append(Entry(label, found.seeds, found.columns, nothing))
+    return entries
+
+
+def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
+    """A row an entry: figures over its seeds, and whether it is better than no control."""
+    measure, digits = measures[0], 0 if measures[0] == 'return' else 2
+    counts = [len(entry.seeds) for entry in entries]
+    number = f', {counts[0]} seeds' if len(set(counts)) == 1 else ''
+    references = [_by_seed(entry, measure) for entry in entries if entry.no_control]
+    headings = [f'{part}{number}' for part in ('all episodes', 'last quarter')]
+    if measure == 'success':
+        headings += [f'at the end{number}', f'share of time{number}']
+    headings = [*([] if number else ['seeds']), *headings, 'model steps a seed']
+    headings += ['against no control'] * bool(references)
+    table = Table(title=f'{task}: {measure}, mean [95 % interval] or mean (each seed)')
+    table.add_column('agent')
+    for heading in headings:
+        table.add_column(heading, justify='right')
+    for entry, count in zip(entries, counts, strict=True):
+        all_episodes, *others = (entry.columns[name] for name in measures)
+        parts = [all_episodes, last_quarter(all_episodes), *others]
+        cells = [] if number else [str(count)]
+        cells += [_described(part, measure, digits) for part in parts]
+        cells.append(f'{np.nanmean(entry.columns["model_steps"][:, -1]):,.0f}')
+        if references:
+            own = _by_seed(entry, measure)
+            cells.append('' if entry.no_control else against(own, references[0]))
+        table.add_row(entry.label, *cells)
+    return table
+
+
+def _described(table: np.ndarray, measure: str, digits: int) -> str:
+    episodes = None if measure == 'return' else table.shape[1]
+    return describe_mean(table.mean(axis=1), digits, episodes)
+
+
+def _by_seed(entry: Entry, measure: str) -> dict[int, float]:
+    means = entry.columns[measure].mean(axis=1)
+    return dict(zip(entry.seeds, means.tolist(), strict=True))
 
 
 def _by_horizon(path: Path) -> int:
@@ -78,8 +122,5 @@ def _by_horizon(path: Path) -> int:
 
 def labelled(curves: dict[tuple[str, int, str], np.ndarray]) -> dict[str, np.ndarray]:
     """The paper's curves under the labels that ours have."""
-    named = {}
-    for (agent, horizon, model), curve in curves.items():
-        true = ', true model' if model == 'true' else ''
-        named[f'{AGENT_NAMES[agent]} H={horizon}{true}'] = curve
-    return named
+    names = ('agent', 'planner.horizon', 'planner_model')
+    return {agent_label(dict(zip(names, k, strict=True))): curve for k, curve in curves.items()}

@@ -10,7 +10,9 @@ from rich.console import Console
 
 import mpq_jax
 from experiments import command_line
+from mpq_jax.episode import SUCCESSES
 from mpq_jax.progress import make_console
+from mpq_jax.statistics import describe
 
 FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()
@@ -33,7 +35,7 @@ def main() -> None:
     for figures in result.get('variants', [result]):
         if 'fields' in figures:
             console.print(figures['fields'])
-        for name in ('return', 'success', 'success_at_end', 'success_share'):
+        for name in ('return', *SUCCESSES):
             if figures[name] is not None:
                 _show(console, name, figures[name])
     video = f' and {FLAGS.video}' if FLAGS.video else ''
@@ -41,11 +43,14 @@ def main() -> None:
 
 
 def _show(console: Console, name: str, figure: dict[str, Any]) -> None:
-    low, high = figure['low'], figure['high']
-    interval = '' if low is None else f' [{low:.2f}, {high:.2f}]'
-    console.print(f'{name}: {figure["mean"]:.2f}{interval}', markup=False)
-    for seed, own in figure['per_seed'].items():
-        console.print(f'  seed {seed}: {own["mean"]:.2f}')
+    """The mean with its interval or the few seeds' values, then every seed."""
+    means = {seed: own['mean'] for seed, own in figure['per_seed'].items()}
+    mean, low, high = (figure[part] for part in ('mean', 'low', 'high'))
+    text = describe(mean, low, high, list(means.values()), digits=2)
+    console.print(f'{name}: {text}, {len(means)} seeds', markup=False)
+    if low is not None:
+        for seed, value in means.items():
+            console.print(f'  seed {seed}: {value:.2f}')
 
 
 if __name__ == '__main__':

@@ -1,50 +1,44 @@
 """Our sweeps drawn and tabled as the paper draws them, with its numbers beside ours."""
 
-import csv
-import io
 import json
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import mpq_jax
-from experiments import comparison, published
+from experiments import comparison, published, table_rows
 from mpq_jax import plots
 from mpq_jax.config import AGENT_NAMES
-from mpq_jax.run_directory import RunDirectory, write_atomically
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.episode import SUCCESSES
+from mpq_jax.labels import NO_CONTROL, agent_label, is_no_control
+from mpq_jax.run_directory import RunDirectory
+from mpq_jax.seed_curves import caption, curve_styles, draw_figures
 from mpq_jax.sweep.grid import Fields
 from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-
-_INTERVAL = '95 % percentile bootstrap of the mean, seeds resampled; null with one seed'
 
 
 def training_curves(directory: SweepDirectory, points: list[Fields], console: Console) -> None:
     """Figure 1: every agent, ours with its band, the paper's single run dashed."""
     task = directory.read()['fixed']['task']
-    measure = _measure(task)
     outcomes = _chosen(directory, points)
-    curves = {_label(outcome.fields): outcome.tables[measure] for outcome in outcomes}
+    measure = _measure(task)
+    curves = {agent_label(outcome.fields): outcome.tables[measure] for outcome in outcomes}
     theirs = comparison.labelled(published.training_curves(task))
     path = directory.path / 'training_curves.png'
     plots.learning_curve(curves, path, f'{task}, training', theirs, measure)
     rows = []
-    for label, table in curves.items():
-        episodes = table.shape[1]
-        accumulated = table.sum(axis=1) / (episodes if measure == 'return' else 1)
-        paper = theirs.get(label, np.array([]))
+    for outcome in outcomes:
+        label, episodes = agent_label(outcome.fields), outcome.tables[measure].shape[1]
         rows.append(
-            {'agent': label, 'episodes': episodes, 'seeds': len(table)}
-            | _interval('ours', accumulated)
-            | _interval('last_quarter', table[:, -max(1, episodes // 4) :].mean(axis=1))
-            | {'paper': float(paper[episodes - 1]) if len(paper) >= episodes else None}
+            {'agent': label, 'episodes': episodes, 'seeds': len(outcome.seeds)}
+            | table_rows.training_figures(outcome, measure, episodes)
+            | {'paper': _paper(theirs.get(label), episodes)}
         )
-    title = 'mean return' if measure == 'return' else 'successes'
-    _write(directory, 'training_curves', rows, {'ours and paper': f'{title} since episode 1'})
-    _show(console, f'{task}: {title} since the first episode, and a mean of the last quarter', rows)
+    table_rows.compare_training(rows, outcomes, measure)
+    table_rows.write(directory, 'training_curves', rows)
+    table_rows.show(console, f'{task}: training', rows)
 
 
 def horizon_ablation(directory: SweepDirectory, points: list[Fields], console: Console) -> None:
@@ -60,18 +54,16 @@ def horizon_ablation(directory: SweepDirectory, points: list[Fields], console: C
     episodes = min(outcome.tables[measure].shape[1] for outcome in outcomes)
     for outcome in outcomes:
         agent, horizon = outcome.fields['agent'], outcome.fields['planner.horizon']
-        table = outcome.tables[measure][:, :episodes]
-        paper = theirs.get((agent, horizon, 'biased'), np.array([]))
+        own = None if is_no_control(outcome.fields) else horizon
         rows.append(
-            {'agent': agent, 'horizon': horizon, 'episodes': episodes, 'seeds': len(table)}
-            | _interval('ours', table.sum(axis=1) if measure == 'success' else table.mean(axis=1))
-            | _interval('last_quarter', table[:, -max(1, episodes // 4) :].mean(axis=1))
-            | {'paper': float(paper[episodes - 1]) if len(paper) >= episodes else None}
+            {'agent': agent, 'horizon': own, 'episodes': episodes, 'seeds': len(outcome.seeds)}
+            | table_rows.training_figures(outcome, measure, episodes)
+            | {'paper': _paper(theirs.get((agent, horizon, 'biased')), episodes)}
         )
-    counted = 'successes' if measure == 'success' else 'mean return'
-    _draw_ablation(rows, counted, directory)
-    _write(directory, 'horizon_ablation', rows, {'ours and paper': f'{counted} since episode 1'})
-    _show(console, f'{task}: {counted} by horizon, and a mean of the last quarter', rows)
+    table_rows.compare_training(rows, outcomes, measure)
+    _draw_ablation(rows, measure, directory)
+    table_rows.write(directory, 'horizon_ablation', rows)
+    table_rows.show(console, f'{task}: training, by horizon', rows)
 
 
 def success_table(
@@ -83,7 +75,7 @@ def success_table(
     """
     task = directory.read()['fixed']['task']
     theirs = published.success_rates(task)
-    rows = []
+    rows, successes = [], []
     for point in points:
         results = [
             evaluated(directory.path / cell['directory'], episodes, console)
@@ -91,20 +83,22 @@ def success_table(
             if point in cell['configurations']
         ]
         agent, horizon, data = point['agent'], point['planner.horizon'], point['q_data']
-        values = {
-            name: np.array([one['mean'] for r in results for one in r[name]['per_seed'].values()])
-            for name in ('success', 'success_at_end', 'success_share')
+        figures = {
+            name: {int(s): one['mean'] for r in results for s, one in r[name]['per_seed'].items()}
+            for name in SUCCESSES
         }
-        rows.append(
-            {'agent': agent, 'horizon': horizon, 'q_data': data, 'seeds': len(values['success'])}
-            | {'train_episodes': results[0]['trained_episodes'], 'test_episodes': episodes}
-            | _interval('ours', values['success'])
-            | {'at_end': round(float(values['success_at_end'].mean()), 4)}
-            | {'share_of_time': round(float(values['success_share'].mean()), 4)}
-            | {'paper': theirs.get((agent, horizon, data))}
-        )
-    _write(directory, 'test_success', rows, {'ours and paper': 'share of test episodes'})
-    _show(console, f'{task}: success in test episodes on the true system', rows)
+        successes.append(figures['success'])
+        row = {'agent': agent, 'horizon': None if is_no_control(point) else horizon}
+        row |= {'q_data': data, 'seeds': len(figures['success'])}
+        row |= {'train_episodes': results[0]['trained_episodes'], 'test_episodes': episodes}
+        for name, by_seed in figures.items():
+            row |= table_rows.figure_over_seeds(name, np.array(list(by_seed.values())), episodes)
+        rows.append(row | {'paper': theirs.get((agent, horizon, data))})
+    table_rows.compare_with_no_control(rows, points, successes)
+    table_rows.write(
+        directory, 'test_success', rows, dict.fromkeys(SUCCESSES, 'share of test episodes')
+    )
+    table_rows.show(console, f'{task}: success in test episodes on the true system', rows)
 
 
 def evaluated(path, episodes: int, console: Console) -> dict[str, Any]:
@@ -128,81 +122,47 @@ def _measure(task: str) -> str:
     return 'return' if mpq_jax.load_task(task).success is None else 'success'
 
 
-def _label(fields: Fields) -> str:
-    return comparison.label(mpq_jax.set_fields(mpq_jax.preset(), fields))
+def _paper(curve: np.ndarray | None, episodes: int) -> float | None:
+    """The paper's value after so many episodes, where it has them."""
+    return None if curve is None or len(curve) < episodes else float(curve[episodes - 1])
 
 
-def _interval(name: str, values: np.ndarray) -> dict[str, Any]:
-    low, high = bootstrap_interval(values)
-    named = {name: values.mean(), f'{name}_low': low, f'{name}_high': high}
-    return {k: None if np.isnan(v) else round(float(v), 4) for k, v in named.items()}
-
-
-def _draw_ablation(rows: list[dict[str, Any]], counted: str, directory: SweepDirectory) -> None:
-    figure = plots.new_figure(10, 4.2)
+def _draw_ablation(rows: list[dict[str, Any]], measure: str, directory: SweepDirectory) -> None:
+    figure = plots.new_figure(10, 4.4)
+    counted = 'successes' if measure == 'success' else 'mean return'
+    agents = list(dict.fromkeys(row['agent'] for row in rows))
+    names = [NO_CONTROL if is_no_control({'agent': a}) else AGENT_NAMES[a] for a in agents]
     for axes, name, title in zip(
         figure.subplots(1, 2),
-        ('ours', 'last_quarter'),
+        (measure, 'last_quarter'),
         (f'{counted} in {rows[0]["episodes"]} episodes', 'mean of the last quarter'),
         strict=True,
     ):
-        for agent, color in (('mpq', '#c0392b'), ('mppi', '#2471a3')):
-            own = sorted((r for r in rows if r['agent'] == agent), key=lambda r: r['horizon'])
-            x = [r['horizon'] for r in own]
-            low, middle, high = (
-                np.array([np.nan if r[key] is None else r[key] for r in own], float)
-                for key in (f'{name}_low', name, f'{name}_high')
-            )
-            axes.plot(x, middle, 'o-', color=color, label=AGENT_NAMES[agent])
-            axes.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
+        horizons = sorted({r['horizon'] for r in rows if r['horizon'] is not None})
+        for agent, label, style in zip(agents, names, curve_styles(names), strict=True):
+            own = [row for row in rows if row['agent'] == agent]
+            if own[0]['horizon'] is None:  # the same at every horizon
+                own = [own[0] | {'horizon': horizon} for horizon in horizons]
+            own = sorted(own, key=lambda row: row['horizon'])
+            x = [row['horizon'] for row in own]
+            draw_figures(axes, x, [_parts(row, name) for row in own], label, style)
             paper = [(r['horizon'], r['paper']) for r in own if r['paper'] is not None]
-            if name == 'ours' and paper:
-                label = f'paper: {AGENT_NAMES[agent]} (one run)'
-                axes.plot(*zip(*paper, strict=True), 's--', color=color, lw=1, ms=3, label=label)
+            if name == measure and paper:
+                theirs = {'color': style['color'], 'lw': 1, 'ms': 3}
+                label = f'paper: {label} (one run)'
+                axes.plot(*zip(*paper, strict=True), 's--', label=label, **theirs)
         axes.set_xscale('log', base=2)
-        axes.set_xticks(sorted({r['horizon'] for r in rows}))
+        axes.set_xticks(horizons)
         axes.xaxis.set_major_formatter('{x:g}')
         axes.minorticks_off()
         axes.set(xlabel='H', title=title)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
+    figure.suptitle(caption([row['seeds'] for row in rows], 'dots'), fontsize=10)
     plots.save(figure, directory.path / 'horizon_ablation.png')
 
 
-def _write(
-    directory: SweepDirectory, name: str, rows: list[dict[str, Any]], columns: dict[str, str]
-) -> None:
-    """The rows as JSON and CSV."""
-    content = {'columns': columns | {'low, high': _INTERVAL}, 'rows': rows}
-    write_atomically(directory.path / f'{name}.json', json.dumps(content, indent=1) + '\n')
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(directory.path / f'{name}.csv', stream.getvalue())
-
-
-def _show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
-    """A table: each figure with its interval in one column."""
-    shown = [name for name in rows[0] if not name.endswith(('_low', '_high'))]
-    table = Table(title=title)
-    for name in shown:
-        table.add_column(name.replace('_', ' '))
-    for row in rows:
-        table.add_row(*(_text(row, name) for name in shown))
-    console.print(table)
-
-
-def _text(row: dict[str, Any], name: str) -> str:
-    value, low, high = row[name], row.get(f'{name}_low'), row.get(f'{name}_high')
-    if not isinstance(value, float):
-        return '' if value is None else str(value)
-    interval = '' if low is None or high is None else f' [{_number(low)}, {_number(high)}]'
-    return _number(value) + interval
-
-
-def _number(value: float) -> str:
-    """148, 9.5, 0.26: two decimals below a hundred, without zeros at their end."""
-    if abs(value) >= 100:
-        return f'{value:.0f}'
-    return f'{value:.2f}'.rstrip('0').rstrip('.')
+def _parts(row: dict[str, Any], name: str) -> dict[str, Any]:
+    """A figure of a row, as `draw_figures` has it."""
+    places = {'mean': '', 'low': '_low', 'high': '_high', 'per_seed': '_by_seed'}
+    return {part: row[name + place] for part, place in places.items()}

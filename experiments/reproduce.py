@@ -100,6 +100,7 @@ def _horizons(task: str) -> tuple[int, int]:
 def _training_curves(task: str) -> list[Fields]:
     short, long = _horizons(task)
     return [  # what takes longest last
+        _point('none', 1),
         _point('mpq', short),
         _point('mppi', short),
         _point('softq', 1),
@@ -112,13 +113,15 @@ def _test_success(task: str) -> list[Fields]:
     if load_task(task).success is None:
         raise TaskError(f'task = {task!r} has no success: there is no such table for it')
     agents = (('mpq', _horizons(task)[0]), ('softq', 1))
-    return [_point(agent, h, q_data=data) for data in ('real', 'dr') for agent, h in agents]
+    learned = [_point(agent, h, q_data=data) for data in ('real', 'dr') for agent, h in agents]
+    return [_point('none', 1), *learned]
 
 
 def _horizon_ablation(task: str) -> list[Fields]:
     """At H = 1, MPQ is SoftQ without its target network: ours; the paper starts at 4."""
     horizons = command_line.whole_numbers('horizons', FLAGS, 1)
-    return [_point(agent, h) for h in horizons for agent in ('mpq', 'mppi')]
+    planned = [_point(agent, h) for h in horizons for agent in ('mpq', 'mppi')]
+    return [_point('none', 1), *planned]
 
 
 def _table(directory: SweepDirectory, points: list[Fields], console: Console) -> None:

@@ -19,7 +19,7 @@ FLAGS = flags.FLAGS
 command_line.define_run_flags()
 command_line.define_run_directory_flag()
 flags.DEFINE_bool('resume', False, 'continue the run in --run_dir')
-flags.DEFINE_bool('baselines', None, 'plain MPPI at the same and the long horizon beside it')
+flags.DEFINE_bool('baselines', None, 'no control, and plain MPPI at two horizons, beside it')
 
 _DEMONSTRATION = {'seed': 100, 'num_seeds': 5, 'episodes': 30, 'training.baselines': True}
 

@@ -18,7 +18,7 @@ from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory, write_atomically
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.statistics import INTERVAL, confidence_interval
 from mpq_jax.stopwatch import Stopwatch
 from mpq_jax.validation import RunError, check_at_least
 from mpq_jax.video import check_video, write_video
@@ -133,7 +133,7 @@ def _describe(
         'starts': config.starts,
         'test_episodes_per_seed': summary.episode_return.shape[1],
         'env_steps': int(summary.env_steps.sum()),
-        'interval': '95 % percentile bootstrap of the mean over seeds; null with one seed',
+        'interval': INTERVAL,
     } | figures
 
 
@@ -154,7 +154,7 @@ def _figures(programs: Programs, summary: Summary) -> dict[str, Any]:
     judged = programs.real.task.success is not None
 
     def figure_of(name: str) -> dict[str, Any]:
-        return _figure(seeds, np.asarray(getattr(summary, name), float))
+        return _figure(seeds, np.asarray(getattr(summary, name), float), name in SUCCESSES)
 
     return {
         'return': figure_of('episode_return'),
@@ -163,10 +163,10 @@ def _figures(programs: Programs, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _figure(seeds: tuple[int, ...], values: np.ndarray) -> dict[str, Any]:
+def _figure(seeds: tuple[int, ...], values: np.ndarray, is_rate: bool) -> dict[str, Any]:
     """Pooled mean with its interval, and every seed's own episodes."""
     means = values.mean(axis=1)
-    low, high = bootstrap_interval(means)
+    low, high = confidence_interval(means, values.shape[1] if is_rate else None)
     return {
         'mean': float(means.mean()),
         'low': None if np.isnan(low) else float(low),

@@ -5,13 +5,14 @@ import csv
 import errno
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mpq_jax.run_directory import write_atomically
+from mpq_jax.tables import tabulate
 from mpq_jax.validation import RunError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class MetricsWriter:
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator='\n')
-        writer.writerows([_text(row.get(name)) for name in COLUMNS] for row in rows)
+        writer.writerows([cell_text(row.get(name)) for name in COLUMNS] for row in rows)
         with self._writing():
             self._append(text.getvalue().encode())
         variants = sorted({row['variant'] for row in rows})
@@ -144,7 +145,7 @@ def _events_writer(directory: Path, first_episode: int) -> 'EventsWriter':
     return EventsWriter(directory, first_episode)
 
 
-def read_rows(metrics_file: Path) -> list[dict[str, str]]:
+def iterate_rows(metrics_file: Path) -> Iterator[dict[str, str]]:
     """The whole rows as text; columns that an older version did not write are empty.
 
     Raises:
@@ -155,30 +156,29 @@ def read_rows(metrics_file: Path) -> list[dict[str, str]]:
     except (OSError, ValueError) as error:
         raise RunError(f'{metrics_file} cannot be read: {error}') from error
     whole = text[: text.rfind('\n') + 1]  # a torn last row is none
-    rows = list(csv.DictReader(io.StringIO(whole)))
-    if rows and not set(rows[0]) <= set(COLUMNS):
+    rows = csv.DictReader(io.StringIO(whole))
+    if not set(rows.fieldnames or ()) <= set(COLUMNS):
         raise RunError(f'{metrics_file} has other columns than {", ".join(COLUMNS)}')
     blank = dict.fromkeys(COLUMNS, '')  # runs made before a column was added
-    return [blank | row for row in rows if None not in row.values()]
+    for row in rows:
+        if None in row:
+            raise RunError(f'{metrics_file} has other columns than {", ".join(COLUMNS)}')
+        if None not in row.values():
+            yield blank | row
+
+
+def read_rows(metrics_file: Path) -> list[dict[str, str]]:
+    """All of them at once: see `iterate_rows`."""
+    return list(iterate_rows(metrics_file))
 
 
 def read_table(metrics_file: Path, column: str) -> np.ndarray:
     """One column as `[B, E]`, members in the order of `Config.members`; NaN where it is empty."""
-    rows = read_rows(metrics_file)
-    members = sorted({_member(row) for row in rows})
-    episodes = max((int(row['episode']) for row in rows), default=-1) + 1
-    table = np.full((len(members), episodes), np.nan)
-    for row in rows:
-        if row[column]:
-            table[members.index(_member(row)), int(row['episode'])] = float(row[column])
-    return table
+    return tabulate(iterate_rows(metrics_file), names=(column,)).columns[column]
 
 
-def _member(row: dict[str, str]) -> tuple[int, int]:
-    return int(row['variant'] or 0), int(row['seed'])
-
-
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A cell of the CSV; None leaves it empty."""
     if value is None:
         return ''
     if isinstance(value, float | np.floating):

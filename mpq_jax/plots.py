@@ -10,14 +10,11 @@ from PIL import Image
 
 from mpq_jax.replay_buffer import Transition
 from mpq_jax.run_directory import write_atomically
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.seed_curves import caption, curve_styles, draw_curve, moving_mean
 from mpq_jax.tasks.task import Task
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_COLORS = ('#c0392b', '#2471a3', '#7d8a94', '#1e8449', '#8e44ad', '#d68910')
 
 
 def learning_curve(
@@ -41,15 +38,20 @@ def learning_curve(
     left, right = figure.subplots(1, 2)
     episodes = max(table.shape[1] for table in curves.values())
     window = 1 if measure == 'return' else max(1, episodes // 10)
-    for color, (label, table) in zip(_COLORS, curves.items(), strict=False):
+    for (label, table), style in zip(curves.items(), curve_styles(list(curves)), strict=True):
         counts = np.arange(1, table.shape[1] + 1)
-        accumulated = np.cumsum(table, axis=1) / (counts if measure == 'return' else 1)
-        _band(left, moving_mean(table, window), label, color, window)
-        _band(right, accumulated, label, color)
+        since_first = np.cumsum(table, axis=1) / counts
+        if measure == 'return':
+            draw_curve(left, counts, table, label, style)
+            draw_curve(right, counts, since_first, label, style)
+        else:
+            smooth = moving_mean(table, window)
+            draw_curve(left, counts[window - 1 :], smooth, label, style, episodes=window)
+            draw_curve(right, counts, since_first, label, style, episodes=counts, as_counts=True)
         if label in published:
             shown = published[label][:episodes]
             x, name = np.arange(1, len(shown) + 1), f'paper: {label} (one run)'
-            right.plot(x, shown, '--', color=color, lw=1, label=name)
+            right.plot(x, shown, '--', color=style['color'], lw=1, label=name)
     if measure == 'return':
         left.set(title='return of each episode', ylabel='return')
         right.set(title='mean return since the first episode')
@@ -62,15 +64,8 @@ def learning_curve(
     figure.legend(
         *right.get_legend_handles_labels(), fontsize=8, loc='outside lower center', ncols=3
     )
-    seeds = len(next(iter(curves.values())))
-    figure.suptitle(f'{title}: mean of {seeds} seeds, band: 95 % bootstrap interval')
+    figure.suptitle(f'{title}: {caption([len(table) for table in curves.values()])}')
     save(figure, path)
-
-
-def moving_mean(table: np.ndarray, window: int) -> np.ndarray:
-    """`[S, E]` -> `[S, E - window + 1]`."""
-    sums = np.cumsum(np.pad(table, ((0, 0), (1, 0))), axis=1)
-    return (sums[:, window:] - sums[:, :-window]) / window
 
 
 def episode_figure(task: Task, transitions: Transition, path: Path) -> None:
@@ -105,14 +100,6 @@ def save(figure: 'Figure', path: Path) -> None:
     figure.savefig(full, dpi=110)
     Image.open(full).convert('RGB').quantize(128).save(small, 'PNG', optimize=True)
     write_atomically(path, small.getvalue())
-
-
-def _band(axes: 'Axes', table: np.ndarray, label: str, color: str, first: int = 1) -> None:
-    """Mean over seeds, and its interval where there are seeds enough, from episode `first`."""
-    episodes = first + np.arange(table.shape[1])
-    low, high = bootstrap_interval(table)
-    axes.plot(episodes, table.mean(axis=0), color=color, lw=1.6, label=label)
-    axes.fill_between(episodes, low, high, color=color, alpha=0.18, lw=0)
 
 
 def throughput(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from mpq_jax.assembly import make_programs
 from mpq_jax.config import Config
 from mpq_jax.interrupts import Stopped, stop_on_signals
+from mpq_jax.labels import agent_label
 from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory
@@ -51,7 +52,7 @@ def train(
         run.read_config()
     else:
         run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
-    label = label or f'{config.agent} H={config.planner.horizon}'
+    label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
     with reporter, stop_on_signals() as stop:
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say

@@ -9,9 +9,9 @@ import numpy as np
 
 import mpq_jax
 from mpq_jax import metrics, overrides
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.statistics import confidence_interval
 
-SEEDS, EPISODES, HORIZONS = 3, 12, (1, 2, 4)
+SEEDS, EPISODES, HORIZONS = 5, 12, (1, 2, 4)
 INJECTION = '</script><img src=x onerror="window.injected = 1">'
 MANIFEST = {'date': '2026-11-21T01:50:43+00:00', 'versions': {'jax': '0.10.2', 'torch': None}}
 # One pixel each: enough for a browser.
@@ -70,8 +70,10 @@ def write_run_with_baseline(path):
 
 
 def summary(horizon):
-    low, high = bootstrap_interval(returns(horizon).mean(axis=1))
-    figure = {'mean': -1.0, 'iqm': returns(horizon).mean(), 'low': float(low), 'high': float(high)}
+    means = returns(horizon).mean(axis=1)
+    low, high = map(float, confidence_interval(means))
+    figure = {'mean': means.mean(), 'iqm': -1.0, 'low': low, 'high': high}
+    figure['per_seed'] = means.tolist()
     return {
         'configuration': HORIZONS.index(horizon),
         'label': f'H={horizon}' + (INJECTION if horizon == 4 else ''),
@@ -109,7 +111,7 @@ def write_sweep(path):
             for row in metric_rows(horizon)
         ),
     )
-    definition = {'final': 'the last third', 'auc': 'all', 'interval': '95 %'}
+    definition = {'final': 'the last quarter', 'auc': 'all', 'interval': '95 %'}
     configurations = [summary(horizon) for horizon in HORIZONS]
     (path / 'summary.json').write_text(
         json.dumps(

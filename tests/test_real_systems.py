@@ -69,7 +69,7 @@ def test_a_long_block_of_episodes_shows_that_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(progress, '_SECONDS_BETWEEN_LINES', 0.0)
     config, shown = tiny_config(agent='mppi', real_system='mujoco', episodes=2), io.StringIO()
     mpq_jax.train(config, tmp_path / 'run', console=Console(file=shown))
-    assert 'mppi H=3: control step 77 of 200, 4 episodes' in shown.getvalue()
+    assert 'MPPI H=3: control step 77 of 200, 4 episodes' in shown.getvalue()
 
 
 def test_a_native_systems_sensors_belong_to_its_state():

@@ -10,6 +10,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.report import curves, read_directory, write_report
+from mpq_jax.report.content import Curve
 from tests import report_files
 from tests.report_files import EPISODES, HORIZONS, INJECTION, SEEDS, metric_rows, returns
 from tests.test_command_line import run
@@ -73,10 +74,10 @@ def test_values_are_those_of_the_files(sweep_directory):
     ]
     for horizon, curve in zip(HORIZONS, page.data['curves'], strict=True):
         table, measure = returns(horizon), curve['measures']['return']
-        resampled = np.random.default_rng(1).integers(SEEDS, size=(4000, SEEDS))
-        low = np.percentile(table[resampled].mean(axis=1), 2.5, axis=0)
+        half = 3.182446 * table.std(axis=0, ddof=1) / np.sqrt(SEEDS)  # t of 3 degrees of freedom
         np.testing.assert_allclose(measure['mean'], table.mean(axis=0), rtol=1e-5)
-        np.testing.assert_allclose(measure['low'], low, atol=4)
+        np.testing.assert_allclose(measure['low'], table.mean(axis=0) - half, rtol=1e-5)
+        np.testing.assert_allclose(measure['high'], table.mean(axis=0) + half, rtol=1e-5)
         np.testing.assert_allclose(measure['seeds'], table, rtol=1e-5)
         since_first = [table[:, :e].mean() for e in range(1, EPISODES + 1)]
         cumulative = curve['measures']['cumulative_return']
@@ -84,7 +85,7 @@ def test_values_are_those_of_the_files(sweep_directory):
         assert curve['axes']['model_steps'] == [100 * horizon * e for e in range(1, EPISODES + 1)]
         assert curve['measures']['validation_return']['at'] == [4, 9]
         assert curve['measures']['q_loss']['mean'] == [0.5]  # NaN is no value
-        assert curve['measures']['novelty']['mean'] == [2] * EPISODES
+        assert curve['measures']['novelty']['mean'] == [3] * EPISODES
     row = page.table_row('H=2')
     assert float(row[1]) == pytest.approx(returns(2).mean(), rel=1e-6) and row[2] == '-1'
     each = page.table_row('H=1')
@@ -117,7 +118,7 @@ def test_an_unfinished_sweep_says_what_is_missing(sweep_directory, with_csv):
         'planner.horizon=4: not started',
         'planner.horizon=4: no episodes yet',
         'planner.horizon=1: no episodes yet',
-        'planner.horizon=2: nothing yet of seeds 2',
+        'planner.horizon=2: nothing yet of seeds 2, 3, 4',
         'planner.horizon=2: 7 of 12 episodes so far',
     ):
         assert text in page.text
@@ -125,7 +126,7 @@ def test_an_unfinished_sweep_says_what_is_missing(sweep_directory, with_csv):
     np.testing.assert_allclose(
         curve['measures']['return']['mean'], returns(2)[:2, :7].mean(axis=0), rtol=1e-5
     )
-    assert float(page.table_row('planner.horizon=2')[3]) == pytest.approx(returns(2)[:2, :7].mean())
+    assert float(page.table_row('planner.horizon=2')[2]) == pytest.approx(returns(2)[:2, :7].mean())
 
 
 def test_a_sweep_without_any_episode_is_still_a_page(sweep_directory):
@@ -143,7 +144,7 @@ def test_a_run_with_its_baselines(run_directory):
     assert page.table_row('planner.horizon') == ['planner.horizon', '2', '8']
     marked = [i for i, (tag, a) in enumerate(page.elements) if a.get('class') == 'marked']
     assert len(marked) == 3  # horizon, seeds, episodes
-    assert ['MPQ H=2', 'best', 'all', '12', '20', '-7.25', ''] in page.rows
+    assert ['MPQ H=2', 'best', 'all 1', '12', '20', '-7.25', '', '', ''] in page.rows
     assert '[-8.5, -6]' in page.text.replace('\N{MINUS SIGN}', '-')
     assert [source[:14] for source in page.sources('img')].count('data:image/gif') == 1
     assert page.sources('video') == ['data:video/mp4;base64,bm90IGxvb2tlZCBpbnRv']
@@ -163,9 +164,10 @@ def test_a_run_of_one_seed_with_a_torn_line_has_no_interval(tmp_path):
 
 def test_seeds_that_lack_an_episode_are_left_out_of_its_mean():
     table = np.array([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan]])
-    mean, low, high = curves.band(table)
-    np.testing.assert_array_equal(mean, [2.0, 2.0, np.nan])
-    assert low[0] == 1.0 and high[0] == 3.0 and np.isnan(low[1:]).all()
+    curve = Curve('ours', {}, [0, 1], {'return': table})
+    measure = curves.chart([curve])['curves'][0]['measures']['return']
+    assert measure['mean'] == [2, 2] and measure['at'] == [0, 1] and measure['count'] == [2, 1]
+    assert 'low' not in measure and measure['seeds'] == [[1, 2], [3, None]]
 
 
 @pytest.mark.parametrize(

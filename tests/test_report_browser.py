@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from mpq_jax.report import write_report
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.statistics import confidence_interval
 from tests import report_files
 from tests.report_files import EPISODES, INJECTION, returns
 
@@ -76,7 +76,7 @@ def test_hovering_tells_the_mean_and_its_interval(opened):
     assert [row[1] for row in rows] == sorted(means, key=means.get, reverse=True)
     for _, label, mean, interval in rows:
         assert figures(mean) == pytest.approx([means[label]], abs=0.06)
-        assert figures(interval) == pytest.approx(bootstrap_interval(at_six[label]), abs=0.06)
+        assert figures(interval) == pytest.approx(confidence_interval(at_six[label]), abs=0.06)
 
 
 def test_a_configuration_can_be_hidden_by_field_and_by_name(opened):

@@ -1,20 +1,32 @@
 """Ours beside the paper's: what the tables say, held against the rows they are made of."""
 
+import io
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from experiments import paper_figures, published
+from mpq_jax import config, presets
 from mpq_jax.metrics import MetricsWriter
 from mpq_jax.run_directory import write_atomically
 from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 
 QUIET = Console(quiet=True)
+GREY_PIXEL = (0x7D, 0x8A, 0x94)
+
+
+def pixels(path):
+    """Colours of a figure, to the few levels that its palette keeps."""
+    return {
+        tuple(color)
+        for color in np.asarray(Image.open(path).convert('RGB')).reshape(-1, 3).tolist()
+    }
 
 
 def point(agent, horizon, planner_model='biased', q_data='real'):
@@ -26,8 +38,15 @@ def point(agent, horizon, planner_model='biased', q_data='real'):
     }
 
 
+@pytest.fixture
+def no_control(monkeypatch):
+    """The agent that does nothing, where this version does not have it."""
+    monkeypatch.setitem(config.AGENT_NAMES, 'none', 'no control')
+    monkeypatch.setitem(presets._AGENTS, 'none', {'planner.horizon': 1})
+
+
 def made_up(path, points, values, task='ball_in_cup'):
-    """A sweep whose runs had these returns and successes `[S, E]`."""
+    """A sweep whose runs had these returns and successes `[S, E]`; none holds to the end."""
     seeds, episodes = values[0].shape
     grid = Grid.of({'task': task, 'num_seeds': seeds, 'episodes': episodes}, tuple(points))
     directory = SweepDirectory(path)
@@ -42,7 +61,8 @@ def made_up(path, points, values, task='ball_in_cup'):
             writer.write(
                 [
                     {'variant': 0, 'seed': s, 'episode': episode, 'return': table[s, episode],
-                     'success': table[s, episode], 'model_steps': 7 * episode,
+                     'success': table[s, episode], 'success_at_end': 0.0,
+                     'success_share': table[s, episode] / 4, 'model_steps': 7 * episode,
                      'collect_seconds': 0.1, 'learn_seconds': 0.2}
                     for s in range(seeds)
                 ]
@@ -58,14 +78,17 @@ def rows_of(directory, name):
 def test_training_curves_count_successes_as_the_paper_does(tmp_path):
     rng = np.random.default_rng(0)
     points = [point('mpq', 4), point('mppi', 48, planner_model='true')]
-    values = [rng.integers(0, 2, (3, 50)).astype(float) for _ in points]
+    values = [rng.integers(0, 2, (5, 50)).astype(float) for _ in points]
     directory = made_up(tmp_path / 'sweep', points, values)
     paper_figures.training_curves(directory, points, QUIET)
     rows = rows_of(directory, 'training_curves')
     for row, table in zip(rows, values, strict=True):
-        assert row['ours'] == pytest.approx(table.sum(axis=1).mean(), abs=1e-3)
+        assert row['success'] == pytest.approx(table.sum(axis=1).mean(), abs=1e-3)
         assert row['last_quarter'] == pytest.approx(table[:, 38:].mean(), abs=1e-3)
-        assert row['ours_low'] <= row['ours'] <= row['ours_high']
+        assert row['success_low'] < row['success'] < row['success_high']
+        assert row['success_by_seed'] == table.sum(axis=1).tolist()
+        assert row['success_at_end'] == 0 == row['success_at_end_low'] < row['success_at_end_high']
+        assert row['success_share'] == pytest.approx(table.mean() / 4, abs=1e-3)
     assert rows[0]['agent'] == 'MPQ H=4' and rows[0]['paper'] == 22.0  # published at episode 50
     assert rows[1]['agent'] == 'MPPI H=48, true model'
     assert (directory.path / 'training_curves.png').stat().st_size > 10_000
@@ -77,7 +100,9 @@ def test_the_pendulums_curves_are_cumulative_means(tmp_path):
     directory = made_up(tmp_path / 'sweep', points, values, task='pendulum')
     paper_figures.training_curves(directory, points, QUIET)
     (row,) = rows_of(directory, 'training_curves')
-    assert row['ours'] == pytest.approx(values[0].mean(), abs=1e-3)
+    assert row['return'] == pytest.approx(values[0].mean(), abs=1e-3)
+    assert row['return_low'] is None and len(row['return_by_seed']) == 2
+    assert 'against_no_control' not in row and 'success' not in row
     curve = published.training_curves('pendulum')[('mpq', 8, 'biased')]
     assert row['paper'] == curve[19] and len(curve) == 700 and round(curve[-1]) == -265
 
@@ -88,9 +113,57 @@ def test_the_horizon_ablation_stands_beside_the_papers_counts(tmp_path):
     directory = made_up(tmp_path / 'sweep', points, values)
     paper_figures.horizon_ablation(directory, points, QUIET)
     rows = {(r['agent'], r['horizon']): r for r in rows_of(directory, 'horizon_ablation')}
-    assert [rows[key]['ours'] for key in (('mpq', 1), ('mppi', 1), ('mpq', 4))] == [0, 300, 300]
+    assert [rows[key]['success'] for key in (('mpq', 1), ('mppi', 1), ('mpq', 4))] == [0, 300, 300]
     assert rows['mpq', 4]['paper'] == 160 and rows['mppi', 4]['paper'] == 60
     assert rows['mpq', 1]['paper'] is None  # the paper starts at 4
+    assert rows['mpq', 4]['success_share'] == 0.25 and rows['mpq', 4]['success_at_end'] == 0
+
+
+@pytest.mark.parametrize('seeds', [2, 5])
+def test_what_is_not_better_than_no_control_is_said_to_be_so(tmp_path, no_control, seeds):
+    """MPPI succeeds as often as no control does, in other episodes; MPQ always."""
+    points = [point('none', 1), point('mpq', 4), point('mppi', 4)]
+    nothing = np.zeros((seeds, 40))
+    nothing[:, :6] = 1.0
+    directory = made_up(
+        tmp_path / 'sweep', points, [nothing, np.ones_like(nothing), nothing[:, ::-1]]
+    )
+    for name in ('training_curves', 'horizon_ablation'):
+        getattr(paper_figures, name)(directory, points, QUIET)
+        rows = rows_of(directory, name)
+        assert [row['against_no_control'] for row in rows] == ['', 'better', 'not better']
+        assert [row['success'] for row in rows] == [6, 40, 6]
+        assert (directory.path / f'{name}.png').stat().st_size > 10_000
+        assert GREY_PIXEL in pixels(directory.path / f'{name}.png')
+    shown = Console(width=200, file=io.StringIO())
+    paper_figures.training_curves(directory, points, shown)
+    text = shown.file.getvalue()
+    assert (
+        'no control' in text and f'success, {seeds} seeds' in text and 'no control H=' not in text
+    )
+
+
+def output_of(program):
+    """Of an entry point's functions: each defines flags, so one process has one of them."""
+    done = subprocess.run(
+        [sys.executable, '-c', program], check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def test_no_control_is_a_row_of_every_table():
+    names = ('_training_curves', '_test_success', '_horizon_ablation')
+    program = "from experiments import reproduce as r; r.FLAGS(['reproduce', '--horizons=4'])\n"
+    program += '\n'.join(f"print(r.{name}('ball_in_cup')[0])" for name in names)
+    assert output_of(program) == f'{point("none", 1)}\n' * 3
+
+
+def test_evaluations_are_printed_with_their_seeds():
+    figure = {'mean': 0.75, 'low': None, 'high': None}
+    figure['per_seed'] = {'0': {'mean': 0.5}, '1': {'mean': 1.0}}
+    program = 'from experiments import evaluate; from rich.console import Console\n'
+    program += f"evaluate._show(Console(width=200), 'success', {figure})"
+    assert output_of(program) == 'success: 0.75 (0.50, 1.00), 2 seeds\n'
 
 
 def test_the_table_of_test_success(tmp_path):
@@ -100,14 +173,20 @@ def test_the_table_of_test_success(tmp_path):
     for cell, means in zip(directory.read()['cells'], rates, strict=True):
         figure = {'per_seed': {str(seed): {'mean': mean} for seed, mean in enumerate(means)}}
         content = {'trained_episodes': 4, 'test_episodes_per_seed': 100}
-        content |= dict.fromkeys(('success', 'success_at_end', 'success_share'), figure)
+        content |= {'success': figure}
+        for name, part in (('success_at_end', 2), ('success_share', 4)):
+            own = {str(seed): {'mean': mean / part} for seed, mean in enumerate(means)}
+            content[name] = {'per_seed': own}
         file = directory.path / cell['directory'] / 'evaluation.json'
         write_atomically(file, json.dumps(content))
     paper_figures.success_table(directory, points, 100, QUIET)
     rows = rows_of(directory, 'test_success')
-    assert [row['ours'] for row in rows] == pytest.approx([0.8, 0.4, 0.1])
+    assert [row['success'] for row in rows] == pytest.approx([0.8, 0.4, 0.1])
+    assert [row['success_share'] for row in rows] == pytest.approx([0.2, 0.1, 0.025])
+    assert [row['success_at_end'] for row in rows] == pytest.approx([0.4, 0.2, 0.05])
     assert [row['paper'] for row in rows] == [0.85, 0.41, 0.09]
-    assert rows[0]['ours_low'] == pytest.approx(0.7) and rows[0]['seeds'] == 2
+    assert rows[0]['success_low'] is None and rows[0]['seeds'] == 2
+    assert rows[0]['success_by_seed'] == [0.9, 0.7]
 
 
 def test_draw_only_shows_what_has_run_and_runs_nothing(tmp_path):

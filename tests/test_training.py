@@ -154,7 +154,7 @@ def test_evaluation_tests_on_starts_of_its_own(trained):
     episodes = [result['return']['per_seed'][seed]['episodes'] for seed in ('0', '1')]
     assert np.shape(episodes) == (2, 3)
     assert np.isclose(result['return']['mean'], np.mean(episodes), rtol=1e-4)
-    assert result['return']['low'] <= result['return']['mean'] <= result['return']['high']
+    assert result['return']['low'] is result['return']['high'] is None  # two seeds
     assert result['success'] is None
     starts = {purpose: float(make_start(purpose)) for purpose in ('train', 'validation', 'test')}
     assert len(set(starts.values())) == 3

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 
 class Interval(NamedTuple):
-    """A mean and, where there are seeds enough, its 95 % interval."""
+    """A mean over seeds and, where there are seeds enough, its 95 % interval, or else the seeds."""
 
     mean: float | None
     low: float | None = None
     high: float | None = None
+    seeds: tuple[float, ...] = ()
 
 
 Cell = str | int | float | Interval | None
@@ -42,6 +43,7 @@ class Curve:
     fields: dict[str, str]
     seeds: list[int]
     columns: dict[str, Any]
+    no_control: bool = False  # drawn in grey
 
 
 @dataclasses.dataclass

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mpq_jax.episode import SUCCESSES
 from mpq_jax.report.content import Curve
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.statistics import confidence_interval
 
 _AXES = {'model_steps': 'model steps a seed', 'env_steps': 'environment steps a seed'}
 _LABELS = {
@@ -15,13 +16,14 @@ _LABELS = {
     'cumulative_return': 'mean return since the first episode',
     'success': 'success rate of each episode',
     'cumulative_success': 'successes since the first episode',
+    'success_at_end': 'success rate at the end of each episode',
+    'success_share': 'share of time in success of each episode',
     'validation_return': 'validation return',
     'validation_success': 'validation success rate',
     'q_loss': 'loss of Q',
     'effective_sample_size': 'effective sample size',
 }
 _SEED_VALUES = 60_000  # of one measure, beyond which seeds are not drawn one by one
-_COLUMNS_AT_ONCE = 256
 
 Numbers = list[float | int | None]
 
@@ -55,19 +57,14 @@ def to_json(value: Any) -> str:
     return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')
 
 
-def band(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(mean, low, high) `[E]` over the seeds `[S, E]` that have a value at each episode."""
-    mean, low, high = np.full((3, table.shape[1]), np.nan)
-    held = np.isfinite(table)
-    for pattern in np.unique(held, axis=1).T:
-        columns = np.flatnonzero((held == pattern[:, None]).all(axis=0))
-        if not pattern.any():
-            continue
-        for part in np.split(columns, range(_COLUMNS_AT_ONCE, len(columns), _COLUMNS_AT_ONCE)):
-            values = table[np.ix_(pattern, part)]
-            mean[part] = values.mean(axis=0)
-            low[part], high[part] = bootstrap_interval(values)
-    return mean, low, high
+def _interval(name: str, table: np.ndarray, curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) `[E]` over the seeds `[S, E]` that have a value at each episode."""
+    if name == 'cumulative_success':
+        episodes = np.maximum(np.cumsum(np.isfinite(curve.columns['success']), axis=1), 1)
+        low, high = confidence_interval(table / episodes, episodes)
+        return low * episodes.max(axis=0), high * episodes.max(axis=0)
+    is_rate = name in (*SUCCESSES, 'validation_success')
+    return confidence_interval(table, 1 if is_rate else None)
 
 
 def _measures(curve: Curve) -> dict[str, np.ndarray]:
@@ -94,7 +91,8 @@ def _drawable(curve: Curve, measures: Mapping[str, np.ndarray], with_seeds: bool
     drawn: dict[str, dict[str, Any]] = {}
     for name, table in measures.items():
         at = np.flatnonzero(np.isfinite(table).any(axis=0))
-        mean, low, high = (_numbers(line[at]) for line in band(table))
+        lines = (_mean(table), *_interval(name, table, curve))
+        mean, low, high = (_numbers(line[at]) for line in lines)
         drawn[name] = {'mean': mean}
         if len(at) < episodes:
             drawn[name]['at'] = at.tolist()
@@ -109,6 +107,7 @@ def _drawable(curve: Curve, measures: Mapping[str, np.ndarray], with_seeds: bool
         'label': curve.label,
         'fields': curve.fields,
         'seeds': curve.seeds,
+        'noControl': curve.no_control,
         'axes': axes,
         'measures': drawn,
     }

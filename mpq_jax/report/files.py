@@ -3,13 +3,14 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpq_jax.report.content import Medium
+from mpq_jax.tables import MemberTables, tabulate
 from mpq_jax.validation import RunError
 
 FIGURES = ('.png',)
@@ -38,43 +39,28 @@ def read_optional(path: Path, problems: list[str]) -> dict[str, Any]:
         return {}
 
 
-def read_csv(path: Path, problems: list[str]) -> list[dict[str, str]]:
+def read_csv(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
     """Whole rows by the file's own header; a missing file has none, a torn line is none."""
     if not path.exists():
         problems.append(f'{path.name} is missing from {path.parent.name}/')
-        return []
+        return
     try:
         with open(path, newline='') as file:
-            rows = list(csv.DictReader(file))
+            for row in csv.DictReader(file):
+                if None not in row and None not in row.values():
+                    yield row
     except (OSError, ValueError, csv.Error) as error:
         problems.append(f'{path} cannot be read: {error}')
-        return []
-    return [row for row in rows if None not in row and None not in row.values()]
 
 
-def tabulate(rows: Sequence[Mapping[str, str]]) -> tuple[list[int], dict[str, np.ndarray]]:
-    """Seeds, and every other column as `[S, E]`: NaN where a cell is empty or no finite number."""
-    seeds = sorted({whole(row.get('seed', '')) for row in rows})
-    places = {seed: i for i, seed in enumerate(seeds)}
-    episodes = max((whole(row.get('episode', '')) for row in rows), default=-1) + 1
-    names = [name for name in (rows[0] if rows else {}) if name not in ('seed', 'episode')]
-    columns = {name: np.full((len(seeds), episodes), np.nan) for name in names}
-    for row in rows:
-        seed, episode = places[whole(row.get('seed', ''))], whole(row.get('episode', ''))
-        for name in names:
-            columns[name][seed, episode] = number(row[name])
-    return seeds, columns
-
-
-def whole(text: str) -> int:
-    """A cell that counts. Raises RunError for anything but a whole number from 0 on."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise RunError(f'a row of metrics has {text!r} where a seed or an episode belongs')
-    return value
+def tabulate_finite(
+    rows: Iterable[Mapping[str, str]], by: Sequence[str] = ('variant', 'seed')
+) -> dict[int, MemberTables]:
+    """Tables by variant (or by what `by` begins with); NaN for what is no finite number."""
+    tables = tabulate(rows, by)
+    for table in tables.columns.values():
+        table[~np.isfinite(table)] = np.nan
+    return tables.by_first()
 
 
 def number(text: Any) -> float:

@@ -102,10 +102,20 @@ def _cell(cell: Cell, numeric: bool) -> str:
     if isinstance(value, str):
         return f'<td data-value="{escape(value)}">{escape(value)}</td>'
     text = format_number(value)
-    if isinstance(cell, Interval) and cell.low is not None and cell.high is not None:
-        low, high = format_number(cell.low), format_number(cell.high)
-        text += f' <span class="interval">[{low}, {high}]</span>'
+    if isinstance(cell, Interval):
+        text += _over_seeds(cell)
     return f'<td class="number" data-value="{value:.9g}">{text}</td>'
+
+
+def _over_seeds(figure: Interval) -> str:
+    """The interval of a mean, or the seeds where there is none."""
+    if figure.low is not None and figure.high is not None:
+        text = f'[{format_number(figure.low)}, {format_number(figure.high)}]'
+    elif len(figure.seeds) > 1:
+        text = f'({", ".join(map(format_number, figure.seeds))})'
+    else:
+        return ''
+    return f' <span class="interval">{text}</span>'
 
 
 def _class(numeric: bool) -> str:

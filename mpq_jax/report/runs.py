@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mpq_jax.config import AGENT_NAMES
+from mpq_jax.labels import agent_label, field_label, is_no_control
 from mpq_jax.report import files, tables
 from mpq_jax.report.content import Curve, Report
 
@@ -15,7 +15,7 @@ _FACTS = {'seeds': 'num_seeds', 'episodes': 'episodes'}
 
 
 def read(directory: Path) -> Report:
-    """The run, and every run in its baselines/ as a further configuration.
+    """The run, and every run in its baselines/; each variant is a configuration of its own.
 
     Raises:
       RunError: a config.json that is no JSON object, or rows of metrics without seed or episode.
@@ -27,14 +27,12 @@ def read(directory: Path) -> Report:
     configs = [files.flatten(files.read_object(path / 'config.json')) for path in paths]
     labels = _labels(configs, paths)
     named = dict(zip(labels, paths, strict=True))
-    differing = _differing(configs)
-    curves = []
-    for label, path, config in zip(labels, paths, configs, strict=True):
-        fields = {name: files.text_of(config.get(name)) for name in differing}
-        curve = read_curve(label, fields, path, problems)
-        if curve is not None:
-            _check_complete(curve, config, problems)
-            curves.append(curve)
+    curves = [
+        curve
+        for label, path, config in zip(labels, paths, configs, strict=True)
+        for curve in read_curves(label, config, path, problems)
+    ]
+    _keep_differing(curves)
     manifest = files.read_optional(directory / 'manifest.json', problems)
     config = configs[0]
     report = Report(
@@ -53,14 +51,32 @@ def read(directory: Path) -> Report:
     return report
 
 
-def read_curve(label: str, fields: dict[str, str], path: Path, problems: list[str]) -> Curve | None:
-    """The metrics of a run; None, and a problem noted, where there are none."""
+def read_curves(
+    label: str, config: Mapping[str, Any], path: Path, problems: list[str]
+) -> list[Curve]:
+    """The metrics of a run, one curve a variant; problems noted where there are none or few."""
     rows = files.read_csv(path / 'metrics.csv', problems)
-    if not rows:
+    variants = _variants(config)
+    curves = []
+    for variant, found in files.tabulate_finite(rows).items():
+        own = variants[variant] if variant < len(variants) else {'variant': variant}
+        fields = {k: v for k, v in config.items() if k != 'variants'} | own
+        name = ', '.join([label, *([field_label(own)] if own else [])])
+        texts = {k: files.text_of(v) for k, v in fields.items()}
+        curve = Curve(name, texts, found.seeds, found.columns, is_no_control(config))
+        _check_complete(curve, config, problems)
+        curves.append(curve)
+    if not curves:
         problems.append(f'{label}: no episodes yet')
-        return None
-    seeds, columns = files.tabulate(rows)
-    return Curve(label, fields, seeds, columns)
+    return curves
+
+
+def _variants(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The fields of each variant; one without fields where the run has none."""
+    variants = config.get('variants')
+    if not isinstance(variants, list) or not variants:
+        return [{}]
+    return [variant if isinstance(variant, dict) else {} for variant in variants]
 
 
 def facts(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -72,23 +88,20 @@ def facts(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 def _labels(configs: list[dict[str, Any]], paths: list[Path]) -> list[str]:
     """As the learning curve's legend has them; the directory's name where that is not enough."""
-    labels = []
+    labels: list[str] = []
     for config, path in zip(configs, paths, strict=True):
-        model = '' if config.get('planner_model', 'biased') == 'biased' else ', true model'
-        agent = AGENT_NAMES.get(str(config.get('agent')), 'agent')
-        label = f'{agent} H={files.text_of(config.get("planner.horizon"))}{model}'
+        label = agent_label(config)
         labels.append(f'{label} ({path.name})' if label in labels else label)
     return labels
 
 
-def _differing(configs: list[dict[str, Any]]) -> list[str]:
-    names = dict.fromkeys(name for config in configs for name in config)
-    return [
-        name
-        for name in names
-        if not name.startswith(_NOT_FIELDS)
-        and len({files.text_of(config.get(name)) for config in configs}) > 1
-    ]
+def _keep_differing(curves: list[Curve]) -> None:
+    """Of the curves' fields, those by which they can be told apart."""
+    names = dict.fromkeys(name for curve in curves for name in curve.fields)
+    told = [n for n in names if len({curve.fields.get(n, '') for curve in curves}) > 1]
+    for curve in curves:
+        kept = [name for name in told if not name.startswith(_NOT_FIELDS)]
+        curve.fields = {name: curve.fields.get(name, '') for name in kept}
 
 
 def _check_complete(curve: Curve, config: Mapping[str, Any], problems: list[str]) -> None:

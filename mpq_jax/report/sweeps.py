@@ -1,13 +1,26 @@
 """A sweep directory as a report, as far as the sweep has come."""
 
-from collections.abc import Mapping
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mpq_jax.labels import is_no_control
 from mpq_jax.report import files, runs, tables
 from mpq_jax.report.content import Cell, Curve, Report, Table
+from mpq_jax.tables import MemberTables
 from mpq_jax.validation import RunError
 
+# Figure of the summary -> its heading.
+_FIGURES = {
+    'final': '{}, last quarter',
+    'auc': '{}, all episodes',
+    'final_success_at_end': 'success at the end, last quarter',
+    'auc_success_at_end': 'success at the end, all episodes',
+    'final_success_share': 'success, share of time, last quarter',
+    'auc_success_share': 'success, share of time, all episodes',
+}
 _DEFINED = {'final': 'final', 'auc': 'auc', 'interval': 'brackets'}
 
 
@@ -88,65 +101,86 @@ def _curves(
     cells: Mapping[str, tuple[Path, dict[str, Any]]],
     problems: list[str],
 ) -> list[Curve]:
-    """One a configuration of sweep.csv; before there is one, of cells that hold one each."""
+    """One a configuration of sweep.csv; before there is one, of the cells."""
     if not (directory / 'sweep.csv').exists():
         problems.append('There is no sweep.csv yet: curves are of the cells with metrics so far.')
         return _curves_of_cells(cells)
     rows = files.read_csv(directory / 'sweep.csv', problems)
     spelled = {name: {_key(v): files.text_of(v) for v in values} for name, values in swept.items()}
-    groups: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        groups.setdefault(row.get('configuration', ''), []).append(row)
-    curves = []
-    for rows in (groups[key] for key in sorted(groups, key=files.number)):
-        fields = {k: spelled[k].get(_key(rows[0].get(k, '')), rows[0].get(k, '')) for k in swept}
-        apart = ('configuration', *swept)
-        metrics = [{k: v for k, v in row.items() if k not in apart} for row in rows]
-        curves.append(Curve(_label(fields), fields, *files.tabulate(metrics)))
-    return curves
+    fields_of: dict[str, dict[str, str]] = {}
+
+    def metrics() -> Iterator[dict[str, str]]:
+        """The rows without the swept fields, which are noted."""
+        for row in rows:
+            texts = {name: row.pop(name, '') for name in swept}
+            fields = {name: spelled[name].get(_key(text), text) for name, text in texts.items()}
+            fields_of.setdefault(row.get('configuration', ''), fields)
+            yield row
+
+    found = files.tabulate_finite(metrics(), by=('configuration', 'seed'))
+    by_number = {int(text): fields for text, fields in fields_of.items()}
+    return [_curve(by_number[i], table) for i, table in found.items()]
 
 
 def _curves_of_cells(cells: Mapping[str, tuple[Path, dict[str, Any]]]) -> list[Curve]:
-    groups: dict[str, list[dict[str, str]]] = {}
-    fields_of: dict[str, dict[str, str]] = {}
+    rows: dict[str, list[Iterator[dict[str, str]]]] = {}
     for path, cell in cells.values():
-        configurations = _list(cell.get('configurations'))
-        if len(configurations) == 1 and (path / 'metrics.csv').exists():
-            fields = {k: files.text_of(v) for k, v in _object(configurations[0]).items()}
-            fields_of[_label(fields)] = fields
-            groups.setdefault(_label(fields), []).extend(files.read_csv(path / 'metrics.csv', []))
-    return [
-        Curve(label, fields_of[label], *files.tabulate(rows))
-        for label, rows in groups.items()
-        if rows
-    ]
+        if (path / 'metrics.csv').exists():
+            for variant, fields in enumerate(_list(cell.get('configurations'))):
+                texts = {k: files.text_of(v) for k, v in _object(fields).items()}
+                own = _of_variant(files.read_csv(path / 'metrics.csv', []), variant)
+                rows.setdefault(json.dumps(texts), []).append(own)
+    curves = []
+    for key, parts in rows.items():
+        for table in files.tabulate_finite(itertools.chain(*parts)).values():
+            curves.append(_curve(json.loads(key), table))
+    return curves
+
+
+def _of_variant(rows: Iterable[dict[str, str]], variant: int) -> Iterator[dict[str, str]]:
+    """As rows of a run without variants."""
+    for row in rows:
+        if (row.get('variant') or '0') == str(variant):
+            yield row | {'variant': '0'}
+
+
+def _curve(fields: dict[str, str], table: MemberTables) -> Curve:
+    return Curve(_label(fields), fields, table.seeds, table.columns, is_no_control(fields))
 
 
 def _table(summary: Mapping[str, Any], swept: Mapping[str, list]) -> Table:
     """The summary's configurations."""
     measure = str(summary.get('measure', 'return'))
     configurations = [_object(each) for each in _list(summary.get('configurations'))]
-    sizes = {(len(_list(c.get('seeds'))), c.get('episodes')) for c in configurations}
+    number, column = tables.seeds_heading([len(_list(c.get('seeds'))) for c in configurations])
+    lengths = len({c.get('episodes') for c in configurations}) > 1  # else beside the title
     table = Table('Configurations', ['configuration', *(swept if len(swept) > 1 else ())], [])
-    table.columns += ['seeds', 'episodes'] if len(sizes) > 1 else []  # else beside the title
-    table.columns += [f'final {measure}, IQM', 'mean', 'auc, IQM', 'mean']
-    table.columns += ['model steps', 'seconds']
+    table.columns += column + ['episodes'] * lengths
+    figures = [name for name in _FIGURES if any(name in c for c in configurations)]
+    for name in figures:
+        table.columns += [f'{_FIGURES[name].format(measure)}{number}', 'IQM']
+    table.columns += ['model steps a seed', 'seconds']
     for configuration in configurations:
         fields = _object(configuration.get('fields'))
         row: list[Cell] = [str(configuration.get('label', _label(fields)))]
         if len(swept) > 1:
             row += [_cell(fields.get(name)) for name in swept]
-        if len(sizes) > 1:
-            row += [len(_list(configuration.get('seeds'))), _cell(configuration.get('episodes'))]
-        for name in ('final', 'auc'):
-            figure = configuration.get(name)
-            row += [tables.interval(figure, 'iqm'), tables.interval(figure).mean]
+        row += [len(_list(configuration.get('seeds')))] if column else []
+        row += [_cell(configuration.get('episodes'))] if lengths else []
+        for name in figures:
+            row += _mean_and_iqm(configuration.get(name))
         row += [_cell(configuration.get(name)) for name in ('model_steps', 'wall_seconds')]
         table.rows.append(row)
     definition = _object(summary.get('definition'))
     texts = [f'{word}: {definition[key]}' for key, word in _DEFINED.items() if key in definition]
     table.note = '; '.join(texts)
     return table
+
+
+def _mean_and_iqm(figure: Any) -> list[Cell]:
+    """The interval stands beside what it is of: in older summaries the interquartile mean."""
+    mean, iqm = tables.interval(figure), tables.interval(figure, 'iqm')
+    return [mean, iqm.mean] if 'per_seed' in _object(figure) else [mean.mean, iqm]
 
 
 def _labels(summary: Mapping[str, Any]) -> dict[str, str]:

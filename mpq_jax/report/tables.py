@@ -8,10 +8,22 @@ import numpy as np
 
 from mpq_jax import overrides, presets
 from mpq_jax.config import Config
+from mpq_jax.episode import SUCCESSES
+from mpq_jax.labels import field_label
 from mpq_jax.report import files
 from mpq_jax.report.content import Cell, Curve, Interval, Table
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.statistics import INTERVAL, confidence_interval
+from mpq_jax.tables import last_quarter
 from mpq_jax.validation import ConfigError, TaskError
+
+# What is measured -> how a heading says it.
+_WORDS = {
+    'return': 'return',
+    'success': 'success',
+    'success_at_end': 'success at the end',
+    'success_share': 'success, share of time',
+}
+_BRACKETS = f'In brackets: {INTERVAL.partition("; null")[0]}; in parentheses: few seeds, each.'
 
 
 def settings(config: Mapping[str, Any], swept: Mapping[str, Sequence[Any]]) -> Table:
@@ -49,34 +61,36 @@ def versions(manifest: Mapping[str, Any]) -> list[Table]:
 
 def configurations(curves: Sequence[Curve]) -> Table:
     """One row a configuration, from the metrics alone."""
-    measures = [name for name in ('return', 'success') if any(_holds(c, name) for c in curves)]
-    table = Table('Configurations', ['configuration', 'seeds', 'episodes'], [])
-    table.columns += [f'{name}, {part}' for name in measures for part in ('all', 'last third')]
-    table.columns += ['model steps', 'seconds']
+    measures = _measured(curves)
+    number, column = seeds_heading([len(curve.seeds) for curve in curves])
+    table = Table('Configurations', ['configuration', *column, 'episodes'], [])
+    table.columns += [f'{heading}{number}' for heading in _headings(measures)]
+    table.columns += ['model steps a seed', 'seconds']
     for curve in curves:
-        row: list[Cell] = [curve.label, len(curve.seeds), episodes(curve)]
+        row: list[Cell] = [curve.label, *([len(curve.seeds)] if column else []), episodes(curve)]
         for name in measures:
-            row += [_mean_over_seeds(values) for values in _all_and_late(curve, name)]
+            row += [_over_seeds(part, name) for part in _all_and_late(curve, name)]
         steps = _last(curve, 'model_steps')
-        row += [None if np.isnan(steps).all() else int(np.nansum(steps)), _seconds(curve)]
+        row += [None if np.isnan(steps).all() else int(np.nanmean(steps)), _seconds(curve)]
         table.rows.append(row)
-    table.note = (
-        'Means over seeds of the mean over all episodes, and over the last third of them; in '
-        'brackets the 95 % bootstrap interval over seeds. Model steps of all seeds together.'
-    )
+    table.note = f'Means over seeds of the mean over all episodes, or the last quarter. {_BRACKETS}'
     return table
+
+
+def seeds_heading(counts: Sequence[int]) -> tuple[str, list[str]]:
+    """What headings say of the number of seeds, or the column that does where rows differ."""
+    return (f', {counts[0]} seeds', []) if len(set(counts)) == 1 else ('', ['seeds'])
 
 
 def seeds(curves: Sequence[Curve]) -> Table:
     """One row a configuration and seed."""
-    measures = [name for name in ('return', 'success') if any(_holds(c, name) for c in curves)]
-    table = Table('Every seed', ['configuration', 'seed', 'episodes'], [])
-    table.columns += [f'{name}, {part}' for name in measures for part in ('all', 'last third')]
+    measures = _measured(curves)
+    table = Table('Every seed', ['configuration', 'seed', 'episodes', *_headings(measures)], [])
     table.columns += ['best return', 'model steps']
     for curve in curves:
-        figures = [values for name in measures for values in _all_and_late(curve, name)]
-        best = _over_episodes(np.fmax.reduce, curve.columns.get('return'), len(curve.seeds))
-        steps = _last(curve, 'model_steps')
+        parts = [part for name in measures for part in _all_and_late(curve, name)]
+        figures = [_over_episodes(np.mean, part) for part in parts]
+        best, steps = _over_episodes(np.max, _column(curve, 'return')), _last(curve, 'model_steps')
         for i, seed in enumerate(curve.seeds):
             row: list[Cell] = [curve.label, seed, episodes(curve, i)]
             row += [_plain(values[i]) for values in [*figures, best]]
@@ -86,37 +100,54 @@ def seeds(curves: Sequence[Curve]) -> Table:
 
 def evaluations(runs: Mapping[str, Path], problems: list[str]) -> Table:
     """Test episodes of every run that was evaluated: all seeds together, then each."""
-    columns = ['configuration', 'parameters', 'seed', 'trained for', 'test episodes', 'return']
-    table = Table('Evaluation', [*columns, 'success'], [])
+    columns = ['configuration', 'parameters', 'seed', 'trained for', 'test episodes']
+    table = Table('Evaluation', [*columns, *_WORDS.values()], [])
     for label, path in runs.items():
         result = files.read_optional(path / 'evaluation.json', problems)
-        figures = [_figure(result.get(name)) for name in ('return', 'success')]
-        names = list(dict.fromkeys(seed for figure in figures for seed in figure))
-        for seed in names:
-            row = [result.get('parameters'), seed]
-            row += [result.get('trained_episodes'), result.get('test_episodes_per_seed')]
-            table.rows.append([label, *row, *(figure.get(seed) for figure in figures)])
-        if result and not names:
+        shared = [result.get(k) for k in ('trained_episodes', 'test_episodes_per_seed')]
+        before = len(table.rows)
+        for variant, figures in _evaluated_variants(result):
+            means = [_by_seed(figures.get(name)) for name in _WORDS]
+            for seed in dict.fromkeys(seed for each in means for seed in each):
+                row = [', '.join(filter(None, (label, variant))), result.get('parameters'), seed]
+                table.rows.append([*row, *shared, *(each.get(seed) for each in means)])
+        if result and len(table.rows) == before:
             problems.append(f'{path / "evaluation.json"} has no figures')
-    table.note = 'Starts that training never saw; in brackets the 95 % interval over seeds.'
+    table.note = f'Starts that training never saw. {_BRACKETS}'
     return table
 
 
-def _figure(figure: Any) -> dict[str, Interval]:
-    """'all' and every seed -> mean."""
+def _evaluated_variants(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(fields in words, figures) of each variant; of the run itself where it has none."""
+    variants = result.get('variants')
+    if not isinstance(variants, list):
+        return [('', result)]
+    kept = [each for each in variants if isinstance(each, dict)]
+    return [(_in_words(each.get('fields')), each) for each in kept]
+
+
+def _in_words(fields: Any) -> str:
+    return field_label(fields) if isinstance(fields, dict) else ''
+
+
+def _by_seed(figure: Any) -> dict[str, Interval]:
+    """'all 4' seeds, and every one of them, with their means."""
     if not isinstance(figure, dict):
         return {}
-    means = {'all': interval(figure)}
     per_seed = figure.get('per_seed')
-    for seed, own in per_seed.items() if isinstance(per_seed, dict) else ():
-        means[f'{seed}'] = interval(own)
-    return means
+    own = per_seed if isinstance(per_seed, dict) else {}
+    return {f'all {len(own)}': interval(figure)} | {f'{k}': interval(v) for k, v in own.items()}
 
 
 def interval(figure: Any, mean: str = 'mean') -> Interval:
-    """{'mean', 'low', 'high'} as an interval; what is missing or no number is None."""
+    """{'mean', 'low', 'high', 'per_seed'}; what is missing or no number is None."""
     figure = figure if isinstance(figure, dict) else {}
-    return Interval(*(_plain(files.number(figure.get(name))) for name in (mean, 'low', 'high')))
+    per_seed = figure.get('per_seed')
+    if isinstance(per_seed, dict):
+        per_seed = [each.get('mean') for each in per_seed.values() if isinstance(each, dict)]
+    values = [files.number(v) for v in (per_seed if isinstance(per_seed, list) else ())]
+    middle, low, high = (_plain(files.number(figure.get(name))) for name in (mean, 'low', 'high'))
+    return Interval(middle, low, high, tuple(value for value in values if np.isfinite(value)))
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,35 +175,46 @@ def _holds(curve: Curve, name: str) -> bool:
     return name in curve.columns and bool(np.isfinite(curve.columns[name]).any())
 
 
-def _over_episodes(reduce, values: np.ndarray | None, count: int) -> np.ndarray:
-    """`[S]`, NaN for a seed without a value."""
-    figures = np.full(count, np.nan)
-    for i, row in enumerate(values if values is not None else ()):
-        kept = row[np.isfinite(row)]
-        if len(kept):
-            figures[i] = reduce(kept)
-    return figures
+def _measured(curves: Sequence[Curve]) -> list[str]:
+    return [name for name in _WORDS if any(_holds(curve, name) for curve in curves)]
 
 
-def _all_and_late(curve: Curve, name: str) -> list[np.ndarray]:
-    """A measure's mean over all episodes and over the last third, each `[S]`."""
-    table = curve.columns.get(name)
-    if table is None:
-        return [np.full(len(curve.seeds), np.nan)] * 2
-    late = table[:, 2 * (table.shape[1] // 3) :]
-    return [_over_episodes(np.mean, part, len(curve.seeds)) for part in (table, late)]
+def _headings(measures: Sequence[str]) -> list[str]:
+    """Two a measure, as `_all_and_late` has them."""
+    parts = ('all episodes', 'last quarter')
+    return [f'{_WORDS[name]}, {part}' for name in measures for part in parts]
 
 
-def _mean_over_seeds(values: np.ndarray) -> Interval:
-    kept = values[np.isfinite(values)]
+def _over_episodes(reduce, table: np.ndarray) -> np.ndarray:
+    """`[S]` of `[S, E]`, NaN for a seed without a value."""
+    kept = [row[np.isfinite(row)] for row in table]
+    return np.array([reduce(row) if len(row) else np.nan for row in kept])
+
+
+def _column(curve: Curve, name: str) -> np.ndarray:
+    return curve.columns.get(name, np.full((len(curve.seeds), 1), np.nan))
+
+
+def _all_and_late(curve: Curve, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A measure in all episodes and in the last quarter, each `[S, E]`."""
+    table = _column(curve, name)
+    return table, last_quarter(table)
+
+
+def _over_seeds(table: np.ndarray, name: str) -> Interval:
+    """Of the seeds' means over episodes."""
+    values, held = _over_episodes(np.mean, table), np.isfinite(table).sum(axis=1)
+    kept = values[held > 0]
     if not len(kept):
         return Interval(None)
-    low, high = bootstrap_interval(kept)
-    return Interval(float(kept.mean()), _plain(float(low)), _plain(float(high)))
+    low, high = confidence_interval(kept, held[held > 0] if name in SUCCESSES else None)
+    return Interval(
+        kept.mean().item(), _plain(float(low)), _plain(float(high)), tuple(kept.tolist())
+    )
 
 
 def _last(curve: Curve, name: str) -> np.ndarray:
-    return _over_episodes(lambda kept: kept[-1], curve.columns.get(name), len(curve.seeds))
+    return _over_episodes(lambda kept: kept[-1], _column(curve, name))
 
 
 def episodes(curve: Curve, seed: int | None = None) -> int:

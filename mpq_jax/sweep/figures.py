@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpq_jax.plots import moving_mean, new_figure, save
-from mpq_jax.statistics import bootstrap_interval
+from mpq_jax.labels import field_label
+from mpq_jax.plots import new_figure, save
+from mpq_jax.seed_curves import (
+    caption,
+    curve_styles,
+    draw_curve,
+    draw_figures,
+    moving_mean,
+    number,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,49 +53,44 @@ def main_field(several: Mapping[str, Sequence[Any]]) -> str | None:
 def learning_curves(outcomes: Sequence, measure: str, path: Path) -> None:
     """Each configuration's mean over seeds with its interval, smoothed over a twentieth."""
     figure, axes = _panel()
-    for color, outcome in zip(_colors(len(outcomes)), outcomes, strict=True):
-        table = outcome.tables[measure]
-        window = max(1, table.shape[1] // 20)
-        smooth = moving_mean(table, window)
-        episodes = np.arange(window, table.shape[1] + 1)
-        _band(axes, episodes, smooth, outcome.label, color)
-    axes.set(xlabel='episode', ylabel=f'{measure} (moving mean)', title='Learning curves')
+    for outcome, style in zip(outcomes, _styles([o.label for o in outcomes]), strict=True):
+        window, smooth = _smooth(outcome.tables[measure])
+        episodes = np.arange(window, window + smooth.shape[1])
+        draw_curve(axes, episodes, smooth, outcome.label, style, _rate_of(measure, window))
+    axes.set(xlabel='episode', ylabel=f'{measure} (moving mean)')
+    axes.set_title(f'Learning curves: {_caption(outcomes)}', fontsize=10)
     _save(figure, axes, path)
 
 
 def against_model_steps(outcomes: Sequence, measure: str, path: Path) -> None:
     """The same against physics steps of the planner's models: which setting earns its compute."""
     figure, axes = _panel()
-    for color, outcome in zip(_colors(len(outcomes)), outcomes, strict=True):
-        table = outcome.tables[measure]
-        window = max(1, table.shape[1] // 20)
-        steps = outcome.tables['model_steps'].mean(axis=0)[window - 1 :]
-        _band(axes, np.maximum(steps, 1), moving_mean(table, window), outcome.label, color)
-    axes.set(xscale='log', xlabel='model steps of one seed', ylabel=f'{measure} (moving mean)')
-    axes.set_title('What a model step buys')
+    for outcome, style in zip(outcomes, _styles([o.label for o in outcomes]), strict=True):
+        window, smooth = _smooth(outcome.tables[measure])
+        steps = np.maximum(outcome.tables['model_steps'].mean(axis=0)[window - 1 :], 1)
+        draw_curve(axes, steps, smooth, outcome.label, style, _rate_of(measure, window))
+    axes.set(xscale='log', xlabel='model steps a seed', ylabel=f'{measure} (moving mean)')
+    axes.set_title(f'What a model step buys: {_caption(outcomes)}', fontsize=10)
     _save(figure, axes, path)
 
 
 def final_performance(summaries: Sequence, field: str, measure: str, path: Path) -> None:
-    """Interquartile means against one field, a line for each combination of the others."""
+    """Means with their intervals against one field, a line for each combination of the others.
+
+    Few seeds have no interval: they are dots.
+    """
     lines: dict[str, list] = {}
     for s in summaries:
         rest = {name: value for name, value in s['fields'].items() if name != field}
-        others = ', '.join(f'{name.split(".")[-1]}={value}' for name, value in rest.items())
+        others = field_label(rest)
         lines.setdefault(others, []).append((s['fields'][field], s['final'], s['auc']))
     figure = new_figure(10, 4.2)
     for axes, place, title in zip(
         figure.subplots(1, 2), (1, 2), ('last quarter of episodes', 'all episodes'), strict=True
     ):
-        for color, (label, points) in zip(_colors(len(lines)), lines.items(), strict=True):
+        for (label, points), style in zip(lines.items(), _styles(list(lines)), strict=True):
             points = sorted(points, key=lambda point: point[0])
-            x = [point[0] for point in points]
-            low, middle, high = (
-                np.array([_number(point[place][part]) for point in points])
-                for part in ('low', 'iqm', 'high')
-            )
-            axes.plot(x, middle, 'o-', color=color, lw=1.6, ms=4, label=label)
-            axes.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
+            draw_figures(axes, [p[0] for p in points], [p[place] for p in points], label, style)
         values = {s['fields'][field] for s in summaries}
         if min(values) > 0 and max(values) >= 8 * min(values):
             axes.set_xscale('log', base=2)
@@ -97,16 +100,17 @@ def final_performance(summaries: Sequence, field: str, measure: str, path: Path)
         axes.grid(alpha=0.3)
     if len(lines) > 1:
         axes.legend(fontsize=8)
+    figure.suptitle(caption([len(s['seeds']) for s in summaries], 'dots'), fontsize=10)
     save(figure, path)
 
 
 def heat_map(summaries: Sequence, several: Mapping, measure: str, path: Path) -> None:
-    """Final performance over two fields."""
+    """Final performance over two fields: interquartile means."""
     (row_name, rows), (column_name, columns) = several.items()
     table = np.full((len(rows), len(columns)), np.nan)
     for s in summaries:
         place = rows.index(s['fields'][row_name]), columns.index(s['fields'][column_name])
-        table[place] = _number(s['final']['iqm'])
+        table[place] = number(s['final']['iqm'])
     figure = new_figure(1.1 * len(columns) + 3, 0.7 * len(rows) + 2)
     axes = figure.subplots()
     image = axes.imshow(table, aspect='auto', cmap='viridis')
@@ -117,7 +121,9 @@ def heat_map(summaries: Sequence, several: Mapping, measure: str, path: Path) ->
             axes.text(j, i, f'{value:.3g}', ha='center', va='center', color=color, fontsize=9)
     axes.set_xticks(range(len(columns)), [str(v) for v in columns])
     axes.set_yticks(range(len(rows)), [str(v) for v in rows])
-    axes.set(xlabel=column_name, ylabel=row_name, title=f'{measure}, last quarter of episodes')
+    axes.set(
+        xlabel=column_name, ylabel=row_name, title=f'{measure}, last quarter, interquartile mean'
+    )
     figure.colorbar(image)
     save(figure, path)
 
@@ -137,18 +143,24 @@ def _save(figure: 'Figure', axes: 'Axes', path: Path) -> None:
     save(figure, path)
 
 
-def _band(axes: 'Axes', x: np.ndarray, table: np.ndarray, label: str, color) -> None:
-    low, high = bootstrap_interval(table)
-    axes.plot(x, table.mean(axis=0), color=color, lw=1.6, label=label)
-    axes.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
+def _smooth(table: np.ndarray) -> tuple[int, np.ndarray]:
+    """A window of a twentieth of the episodes, and the moving mean over it."""
+    window = max(1, table.shape[1] // 20)
+    return window, moving_mean(table, window)
 
 
-def _colors(count: int):
+def _rate_of(measure: str, episodes: int) -> int | None:
+    """Over how many episodes a measure is a rate; None if it is none."""
+    return None if measure == 'return' else episodes
+
+
+def _caption(outcomes: Sequence) -> str:
+    return caption([len(outcome.seeds) for outcome in outcomes])
+
+
+def _styles(labels: Sequence[str]) -> list[dict[str, Any]]:
     """In the order of the grid, from dark to light."""
     from matplotlib import colormaps
 
-    return [colormaps['viridis'](x) for x in np.linspace(0.0, 0.9, max(count, 2))][:count]
-
-
-def _number(value: float | None) -> float:
-    return float('nan') if value is None else value
+    count = max(len(labels), 2)
+    return curve_styles(labels, [colormaps['viridis'](x) for x in np.linspace(0.0, 0.9, count)])

@@ -11,13 +11,18 @@
   const DASHES = ['', '7 3', '2 3', '9 3 2 3'];
   const MARGIN = { top: 10, right: 14, bottom: 44, left: 64 };
   const names = shorten(data.curves.map((curve) => curve.label));
-  const curves = data.curves.map((curve, i) => ({
-    ...curve, name: names[i], on: true, color: `var(--c${i % 8})`, dash: DASHES[Math.floor(i / 8) % DASHES.length],
-  }));
+  const colored = data.curves.filter((curve) => !curve.noControl);
+  const curves = data.curves.map((curve, i) => ({ ...curve, name: names[i], on: true, ...style(curve) }));
   const allowed = new Map(data.fields.map((field) => [field.name, new Set(field.values)]));
   let series = [];
   let scales = null;
   let reading = null;
+
+  function style(curve) {
+    if (curve.noControl) return { color: 'var(--grey)', dash: '' };
+    const i = colored.indexOf(curve);
+    return { color: `var(--c${i % 8})`, dash: DASHES[Math.floor(i / 8) % DASHES.length] };
+  }
 
   const visible = (curve) => curve.on
     && data.fields.every(({ name }) => allowed.get(name).has(curve.fields[name] ?? ''));
@@ -84,8 +89,9 @@
     const { width, height } = chart.getBoundingClientRect();
     series = collect();
     const [bands, seeds] = [find('bands').checked, find('seeds').checked];
+    const withSeeds = (each) => seeds || (bands && !each.low); // few seeds have no interval
     const shown = series.flatMap((each) => [
-      ...each.mean, ...(bands && each.low ? [...each.low, ...each.high] : []), ...(seeds ? each.seeds.flat() : []),
+      ...each.mean, ...(bands && each.low ? [...each.low, ...each.high] : []), ...(withSeeds(each) ? each.seeds.flat() : []),
     ]);
     const bottom = height - MARGIN.bottom;
     const xs = series.flatMap((each) => each.x);
@@ -100,7 +106,7 @@
     for (const each of bands ? series : []) {
       if (each.low) make(chart, 'path', { class: 'band', d: area(each) }).style.fill = each.curve.color;
     }
-    for (const { curve, x, seeds: lines } of seeds ? series : []) {
+    for (const { curve, x, seeds: lines } of series.filter(withSeeds)) {
       for (const values of lines) stroke(make(chart, 'path', { class: 'seed', d: line(x, values) }), curve);
     }
     for (const each of series) {
@@ -212,12 +218,12 @@
     const values = measures.flatMap((measure) => measure.mean).filter((value) => value !== null);
     enable(find('log-y'), values.every((value) => value >= 0) && values.some((value) => value > 0));
     enable(find('seeds'), measures.some((measure) => measure.seeds));
-    find('bands').disabled = !measures.some((measure) => measure.low);
+    find('bands').disabled = !measures.some((measure) => measure.low || measure.seeds);
     for (const curve of curves) curve.button.classList.toggle('absent', !curve.measures[key]);
     const width = Number(find('smoothing').value);
     find('window').textContent = width > 1 ? `${width} points` : 'off';
-    find('chart-note').textContent = 'Mean over seeds; band: 95 % bootstrap interval of the mean. The first '
-      + 'episode is 1.' + (width > 1 ? ' Smoothed: means and edges of intervals are averaged alike.' : '');
+    find('chart-note').textContent = 'Mean over seeds; band: 95 % interval of the mean, or with fewer than '
+      + 'five seeds thin lines: the seeds. The first episode is 1.' + (width > 1 ? ' Smoothed: means and edges of intervals are averaged alike.' : '');
   }
 
   for (const [id, options] of [['measure', data.measures], ['axis', data.axes]]) {
