@@ -33,8 +33,11 @@ def main() -> None:
             f'heavier and longer than it is.\nAs: python -m experiments.train --task=pendulum '
             f'--agent=mpq --seed=100 --num_seeds=5 --episodes=30 --baselines --run_dir={run_dir}\n'
         )
+    with_baselines = config.training.baselines and config.learns
+    if with_baselines:
+        comparison.baselines(config)  # whether they can run is said before anything does
     mpq_jax.train(config, run_dir, resume=FLAGS.resume, console=console)
-    if config.training.baselines and config.learns:
+    if with_baselines:
         comparison.run_baselines(config, RunDirectory(run_dir), console)
     comparison.finish(config, RunDirectory(run_dir), console)
 
