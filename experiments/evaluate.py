@@ -20,6 +20,8 @@ flags.DEFINE_integer('episodes', 20, 'test episodes a seed')
 flags.DEFINE_string('parameters', 'last', "the 'last', or the 'best' by validation")
 flags.DEFINE_string('video', None, 'a .gif or .mp4 to draw an episode into (MuJoCo tasks)')
 
+_TITLES = {'not_by_itself': 'success where no control fails'}
+
 
 def main() -> None:
     if FLAGS.run_dir is None:
@@ -35,9 +37,12 @@ def main() -> None:
     for figures in result.get('variants', [result]):
         if 'fields' in figures:
             console.print(figures['fields'])
-        for name in ('return', *SUCCESSES):
-            if figures[name] is not None:
-                _show(console, name, figures[name])
+        for name in ('return', *SUCCESSES, 'not_by_itself'):
+            if figures.get(name) is not None:
+                _show(console, _TITLES.get(name, name), figures[name])
+    if 'no_control' in result:
+        for name in SUCCESSES:
+            _show(console, f'no control: {name}', result['no_control'][name])
     video = f' and {FLAGS.video}' if FLAGS.video else ''
     console.print(f'{FLAGS.run_dir}: evaluation.json, episode.png{video}', markup=False)
 
@@ -45,6 +50,7 @@ def main() -> None:
 def _show(console: Console, name: str, figure: dict[str, Any]) -> None:
     """The mean with its interval or the few seeds' values, then every seed."""
     means = {seed: own['mean'] for seed, own in figure['per_seed'].items()}
+    means = {seed: float('nan') if mean is None else mean for seed, mean in means.items()}
     mean, low, high = (figure[part] for part in ('mean', 'low', 'high'))
     text = describe(mean, low, high, list(means.values()), digits=2)
     console.print(f'{name}: {text}, {len(means)} seeds', markup=False)

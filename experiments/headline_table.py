@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mpq_jax.tables import last_quarter
 from rich.console import Console
 
 import mpq_jax
@@ -16,6 +15,7 @@ from mpq_jax.run_directory import manifest, write_atomically
 from mpq_jax.statistics import INTERVAL, better, confidence_interval
 from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory
+from mpq_jax.tables import last_quarter
 
 _DEFINITIONS = {
     'training': 'a mean over all training episodes',
@@ -134,7 +134,9 @@ def _test(
     ]
     return {
         name: _figure(
-            np.array([one['episodes'] for r in results for one in r[name]['per_seed'].values()]),
+            np.array(
+                [one['episodes'] for r in results for one in r[name]['per_seed'].values()], float
+            ),
             name,
         )
         for name in ('return', *SUCCESSES)

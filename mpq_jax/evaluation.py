@@ -1,5 +1,6 @@
 """Test episodes of a trained run, on starts that training never saw."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +11,20 @@ import numpy as np
 from rich.console import Console
 
 from mpq_jax import plots
+from mpq_jax.agent import QParams
 from mpq_jax.assembly import make_programs
 from mpq_jax.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.config import Config
-from mpq_jax.episode import SUCCESSES, Summary
+from mpq_jax.episode import Summary
+from mpq_jax.evaluation_figures import describe
+from mpq_jax.member import SeedState
+from mpq_jax.presets import no_control
 from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory, write_atomically
-from mpq_jax.statistics import INTERVAL, confidence_interval
 from mpq_jax.stopwatch import Stopwatch
+from mpq_jax.tasks import Task
 from mpq_jax.validation import RunError, check_at_least
 from mpq_jax.video import check_video, write_video
 
@@ -68,7 +73,9 @@ def evaluate(
       console: where progress is shown.
 
     Returns:
-      What `evaluation.json` holds.
+      What `evaluation.json` holds. Where the task has a success, `no_control` holds the figures of
+      the very same episodes without any control, and `not_by_itself` the successes in those that
+      it fails; a real system of one's own is not driven for that.
 
     Raises:
       ConfigError: `video` cannot be drawn here; it says what to install.
@@ -83,8 +90,10 @@ def evaluate(
         for problem in problems:
             reporter.say(problem)
         programs.on_compile, programs.on_step = reporter.compiling, reporter.working
-        summary, recording = _play(programs, saved, parameters, episodes, reporter)
-    result = _describe(programs, saved, parameters, summary)
+        q_params = programs.parameters(saved.state, parameters)
+        summary, recording = _play(programs, saved.state, q_params, episodes, reporter)
+        idle = _play_without_control(programs.config, task, episodes, reporter)
+    result = describe(programs.config, saved, parameters, summary, idle)
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
     plots.episode_figure(task, recording, run.path / 'episode.png')
     if video is not None:
@@ -92,14 +101,13 @@ def evaluate(
     return result
 
 
-def _play(programs: Programs, saved: Checkpoint, parameters: str, episodes: int, reporter):
+def _play(programs: Programs, state: SeedState, q_params: QParams, episodes: int, reporter):
     """Summaries `[B, E]`, and the first episode's transitions."""
     size = programs.episodes_at_once(episodes)
-    q_params = programs.parameters(saved.state, parameters)
     stopwatch, blocks, recording = Stopwatch(programs), [], None
     for first in range(0, episodes, size):
         numbers = first + np.arange(size)  # the last block may run over; its surplus is dropped
-        (block, recorded), _ = stopwatch.run(programs.play, 'test', saved.state, q_params, numbers)
+        (block, recorded), _ = stopwatch.run(programs.play, 'test', state, q_params, numbers)
         blocks.append(jax.device_get(block))
         recording = recorded if recording is None else recording
         done = min(first + size, episodes)
@@ -109,70 +117,13 @@ def _play(programs: Programs, saved: Checkpoint, parameters: str, episodes: int,
     return joined, recording
 
 
-def _describe(
-    programs: Programs, saved: Checkpoint, parameters: str, summary: Summary
-) -> dict[str, Any]:
-    """Of a run with variants, `variants` holds the figures of each."""
-    config = programs.config
-    variants = [
-        _figures(programs, jax.tree.map(lambda x, v=v: x[v], _by_variant(config, summary)))
-        for v in range(max(1, len(config.variants)))
-    ]
-    if config.variants:
-        each = zip(config.variants, variants, strict=True)
-        figures = {'variants': [{'fields': fields} | one for fields, one in each]}
-    else:
-        figures = variants[0]
-    return {
-        'task': config.task,
-        'agent': config.agent,
-        'horizon': config.planner.horizon,
-        'planner_model': config.planner_model,
-        'parameters': _used(parameters, saved) if config.learns else None,
-        'trained_episodes': saved.episode,
-        'starts': config.starts,
-        'test_episodes_per_seed': summary.episode_return.shape[1],
-        'env_steps': int(summary.env_steps.sum()),
-        'interval': INTERVAL,
-    } | figures
-
-
-def _used(parameters: str, saved: Checkpoint) -> str:
-    """Which parameters played: without a validation there are no best ones."""
-    validated = np.isfinite(saved.state.best_returns).any()
-    return parameters if validated else 'last'
-
-
-def _by_variant(config: Config, summary: Summary) -> Summary:
-    """`[B, E]` -> `[V, S, E]`."""
-    return jax.tree.map(lambda x: x.reshape(-1, config.num_seeds, *x.shape[1:]), summary)
-
-
-def _figures(programs: Programs, summary: Summary) -> dict[str, Any]:
-    """Of one variant: `[S, E]`."""
-    seeds = programs.config.seeds
-    judged = programs.real.task.success is not None
-
-    def figure_of(name: str) -> dict[str, Any]:
-        return _figure(seeds, np.asarray(getattr(summary, name), float), name in SUCCESSES)
-
-    return {
-        'return': figure_of('episode_return'),
-        **{name: figure_of(name) if judged else None for name in SUCCESSES},
-        'nonfinite_steps': int(summary.nonfinite_steps.sum()),
-    }
-
-
-def _figure(seeds: tuple[int, ...], values: np.ndarray, is_rate: bool) -> dict[str, Any]:
-    """Pooled mean with its interval, and every seed's own episodes."""
-    means = values.mean(axis=1)
-    low, high = confidence_interval(means, values.shape[1] if is_rate else None)
-    return {
-        'mean': float(means.mean()),
-        'low': None if np.isnan(low) else float(low),
-        'high': None if np.isnan(high) else float(high),
-        'per_seed': {
-            str(seed): {'mean': float(mean), 'episodes': [round(float(v), 4) for v in row]}
-            for seed, mean, row in zip(seeds, means, values, strict=True)
-        },
-    }
+def _play_without_control(
+    config: Config, task: Task, episodes: int, reporter: Reporter
+) -> Summary | None:
+    """The same episodes of every seed `[S, E]` with zero actions, to hold successes against."""
+    if task.success is None or config.agent == 'none' or config.real_system == 'own':
+        return None
+    programs = make_programs(dataclasses.replace(no_control(config), variants=()))
+    programs.on_compile, programs.on_step = reporter.compiling, reporter.working
+    summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter)
+    return summary

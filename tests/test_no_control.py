@@ -1,6 +1,7 @@
 """The agent that does nothing: zero actions, no planning, through every way of running it."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,8 +12,9 @@ from mpq_jax.episode import episode_keys
 from mpq_jax.metrics import read_table
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, product
+from mpq_jax.tasks import Start
 from mpq_jax.tasks.pendulum import reset
-from tests.conftest import tiny_config
+from tests.conftest import lq_task, tiny_config, tiny_lq_config
 from tests.test_command_line import run as run_command
 
 
@@ -66,3 +68,40 @@ def test_the_command_line_knows_it(tmp_path):
     result = run_command('train', *flags, '--set=real_physics.backend=equations')
     assert result.returncode == 0, result.stderr
     assert 'no control' in result.stdout
+
+
+def half_solved_task():
+    """Starts on either side of 0; the right half succeeds by itself, and whoever pushes right."""
+    return lq_task(
+        name='half solved',
+        reset=lambda key: Start(jax.random.uniform(key, (1,), minval=-1.0), jnp.zeros(1)),
+        equations=lambda p, qpos, qvel, action: (qpos + 0.0 * action, qvel + action),
+        success=lambda reading, variables: (reading.qpos[0] > 0) | (reading.qvel[0] > 1.0),
+        cost=lambda reading, variables, action: (action[0] - 1.0) ** 2 + 0 * reading.qpos[0],
+    )
+
+
+def test_what_succeeds_by_itself_is_told_apart(tmp_path):
+    config = tiny_lq_config(
+        task='tests.test_no_control:half_solved_task', agent='mppi', num_seeds=5,
+        episodes=1, **{'planner.temperature': 0.01},
+    )  # fmt: skip
+    run = mpq_jax.train(config, tmp_path / 'run')
+    result = mpq_jax.evaluate(run.path, 20)
+    starts = [
+        [
+            float(jax.random.uniform(episode_keys(keys.stream(key, 'test', e))[0], (), minval=-1))
+            for e in range(20)
+        ]
+        for key in keys.seed_keys(range(5))
+    ]
+    by_itself = np.array(starts) > 0
+    idle = [each['episodes'] for each in result['no_control']['success']['per_seed'].values()]
+    np.testing.assert_array_equal(idle, by_itself)
+    assert result['no_control']['success']['mean'] == pytest.approx(by_itself.mean())
+    assert result['success']['mean'] == 1.0
+    rest = result['not_by_itself']
+    assert rest['mean'] == 1.0 and 0.9 < rest['low'] < rest['high'] <= 1.0
+    counted = [sum(x is not None for x in s['episodes']) for s in rest['per_seed'].values()]
+    np.testing.assert_array_equal(counted, (~by_itself).sum(axis=1))
+    assert result['env_steps'] == 2 * 5 * 20 * 10
