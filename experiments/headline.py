@@ -1,8 +1,9 @@
 """The README's table of results: python -m experiments.headline [--tasks=...] [--run_dir=...].
 
 No control, plain MPPI, SoftQ and MPQ on every built-in task, on seeds that no setting was chosen
-on. Each task is a sweep in a directory of its own below --run_dir, so the same command goes on
-where it was stopped; the table is written after every agent. --draw_only runs nothing.
+on; the baselines with their own temperature, and with Table 3's. Each task is a sweep in a
+directory of its own below --run_dir, so the same command goes on where it was stopped; the table is
+written after every agent. --draw_only runs nothing.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from mpq_jax.presets import preset
 from mpq_jax.progress import make_console
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
+from mpq_jax.tasks import load_task
 from mpq_jax.validation import check_choice
 
 _AGENTS = ('none', 'mppi', 'softq', 'mpq')
@@ -77,18 +79,33 @@ def _run(task: str, path: Path, console: Console) -> None:
         'training.validation_episodes': 0,  # the last parameters play
         **entry.fields,
     }
-    directory = SweepDirectory(path / task)
-    recorded = directory.read()['cells'] if directory.sweep_file.exists() else []
-    points = [point for cell in recorded for point in cell['configurations']]
     for agent in FLAGS.agents:
-        point = _point(task, agent)
-        points += [point] * (point not in points)
-        run_sweep(Grid.of(fixed, tuple(points)), directory.path, console=console)
+        _extend(path / task, fixed, _points(task, agent), console)
         headline_table.write(path, _test_episodes(), console)
+    for agent in FLAGS.agents:
+        own, paper = (preset(task, agent, name).planner for name in ('default', 'paper'))
+        if agent in ('mppi', 'softq') and own.temperature != paper.temperature:
+            with_table_3 = fixed | {'planner.temperature': paper.temperature}
+            where = path / headline_table.with_table_3(task)
+            _extend(where, with_table_3, _points(task, agent), console)
+            headline_table.write(path, _test_episodes(), console)
 
 
-def _point(task: str, agent: str) -> Fields:
-    return {'agent': agent, 'planner.horizon': preset(task, agent).planner.horizon}
+def _extend(path: Path, fixed: Fields, points: list[Fields], console: Console) -> None:
+    """Runs what a sweep does not hold yet of some points."""
+    directory = SweepDirectory(path)
+    recorded = directory.read()['cells'] if directory.sweep_file.exists() else []
+    known = [point for cell in recorded for point in cell['configurations']]
+    new = [point for point in points if point not in known]
+    run_sweep(Grid.of(fixed, tuple(known + new)), path, console=console)
+
+
+def _points(task: str, agent: str) -> list[Fields]:
+    """The agent at its horizon; on the pendulum, where it is cheap, MPPI at the long one too."""
+    horizons = [preset(task, agent).planner.horizon]
+    if (task, agent) == ('pendulum', 'mppi'):
+        horizons.append(load_task(task).long_horizon)
+    return [{'agent': agent, 'planner.horizon': horizon} for horizon in horizons]
 
 
 def _test_episodes() -> dict[str, int]:

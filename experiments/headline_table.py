@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-import mpq_jax
-from experiments import headline_text, published
+from experiments import comparison, headline_text, published
 from experiments.paper_figures import evaluated
+from mpq_jax import plots
 from mpq_jax.episode import SUCCESSES
-from mpq_jax.run_directory import manifest, write_atomically
+from mpq_jax.labels import agent_label
+from mpq_jax.run_directory import RunDirectory, manifest, write_atomically
 from mpq_jax.statistics import INTERVAL, better, confidence_interval
 from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tables import last_quarter
+from mpq_jax.tasks import load_task
 
 _DEFINITIONS = {
     'training': 'a mean over all training episodes',
@@ -42,9 +44,10 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     """
     rows = []
     for task, count in test_episodes.items():
-        directory = SweepDirectory(path / task)
-        if directory.sweep_file.exists():
-            rows += _rows(task, directory, count, console)
+        found = [SweepDirectory(path / name) for name in (task, with_table_3(task))]
+        own = [(d, o) for d in found if d.sweep_file.exists() for o in read_outcomes(d)]
+        rows += _rows(task, own, count, console)
+        _draw(task, [outcome for _, outcome in own], path)
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
     write_atomically(path / 'headline.json', json.dumps(content, indent=1) + '\n')
     text = headline_text.markdown(rows)
@@ -52,13 +55,20 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     console.print(text, markup=False)
 
 
+def with_table_3(task: str) -> str:
+    """The sweep of a task's baselines with Table 3's temperature."""
+    return f'{task}_table_3_temperature'
+
+
 def _rows(
-    task: str, directory: SweepDirectory, test_episodes: int, console: Console
+    task: str,
+    found: list[tuple[SweepDirectory, Outcome]],
+    test_episodes: int,
+    console: Console,
 ) -> list[dict[str, Any]]:
-    outcomes = read_outcomes(directory)
-    reference = next((o for o in outcomes if o.fields['agent'] == 'none'), None)
+    reference = next((o for _, o in found if o.fields['agent'] == 'none'), None)
     rows = []
-    for outcome in outcomes:
+    for directory, outcome in found:
         tables = {
             name: outcome.tables[name]
             for name in ('return', *SUCCESSES)
@@ -67,8 +77,9 @@ def _rows(
         rows.append(
             {
                 'task': task,
-                'chosen_on': mpq_jax.load_task(task).settings_chosen_on,
+                'chosen_on': load_task(task).settings_chosen_on,
                 **outcome.fields,
+                'temperature': _temperature(directory, outcome),
                 'seeds': outcome.seeds,
                 'episodes': tables['return'].shape[1],
                 'training': {name: _figure(table, name) for name, table in tables.items()},
@@ -83,6 +94,29 @@ def _rows(
             }
         )
     return rows
+
+
+def _cells(directory: SweepDirectory, outcome: Outcome) -> list[RunDirectory]:
+    return [
+        RunDirectory(directory.path / cell['directory'])
+        for cell in directory.read()['cells']
+        if outcome.fields in cell['configurations']
+    ]
+
+
+def _temperature(directory: SweepDirectory, outcome: Outcome) -> float:
+    return _cells(directory, outcome)[0].read_config().planner.temperature
+
+
+def _draw(task: str, outcomes: list[Outcome], path: Path) -> None:
+    """Learning curves of the agents with their own temperature, beside the paper's."""
+    measure = 'return' if load_task(task).success is None else 'success'
+    curves: dict[str, np.ndarray] = {}
+    for outcome in outcomes:
+        curves.setdefault(agent_label(outcome.fields), outcome.tables[measure])
+    if curves:
+        theirs = comparison.labelled(published.training_curves(task))
+        plots.learning_curve(curves, path / f'{task}.png', task, theirs, measure)
 
 
 def _figure(table: np.ndarray, name: str) -> dict[str, Any]:
@@ -118,7 +152,7 @@ def _published(task: str, outcome: Outcome) -> dict[str, float | None]:
     curve = published.training_curves(task).get((agent, horizon, 'biased'), np.array([]))
     episodes = outcome.tables['return'].shape[1]
     value = float(curve[episodes - 1]) if len(curve) >= episodes else None
-    if value is not None and mpq_jax.load_task(task).success is not None:
+    if value is not None and load_task(task).success is not None:
         value = round(value / episodes, 4)  # published as a count
     tested = published.success_rates(task).get((agent, horizon, 'real'))
     return {'training': value, 'test': tested}
@@ -127,11 +161,7 @@ def _published(task: str, outcome: Outcome) -> dict[str, float | None]:
 def _test(
     outcome: Outcome, directory: SweepDirectory, episodes: int, console: Console
 ) -> dict[str, Any]:
-    results = [
-        evaluated(directory.path / cell['directory'], episodes, console)
-        for cell in directory.read()['cells']
-        if outcome.fields in cell['configurations']
-    ]
+    results = [evaluated(run.path, episodes, console) for run in _cells(directory, outcome)]
     return {
         name: _figure(
             np.array(

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mpq_jax.config import AGENT_NAMES
 from mpq_jax.episode import SUCCESSES
+from mpq_jax.labels import agent_label
 
 _HEAD = (
     '| task | agent | training: success at any step, at the end, share of time | last quarter | '
@@ -53,8 +53,9 @@ def _success_row(row: dict[str, Any]) -> str:
 
 
 def _line(row: dict[str, Any], cells: list[str]) -> str:
-    horizon = '' if row['agent'] == 'none' else f' H={row["planner.horizon"]}'
-    agent = AGENT_NAMES[row['agent']] + horizon
+    agent = agent_label(row)
+    if row['agent'] != 'none':
+        agent += f', λ={row["temperature"]:g}'
     if row.get('better') is False:
         agent += ' (not better than no control)'
     task = f'{row["task"]}, {len(row["seeds"])} seeds x {row["episodes"]}'
@@ -68,7 +69,7 @@ def _three(figures: dict[str, Any]) -> str:
 
 def _figure(figure: dict[str, Any] | None, digits: int) -> str:
     """A mean with its interval, or with its few seeds."""
-    if figure is None:
+    if figure is None or figure['mean'] is None:
         return ''
     text = f'{figure["mean"]:.{digits}f}'
     if figure['low'] is not None:

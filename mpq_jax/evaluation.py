@@ -1,6 +1,5 @@
 """Test episodes of a trained run, on starts that training never saw."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,7 +122,7 @@ def _play_without_control(
     """The same episodes of every seed `[S, E]` with zero actions, to hold successes against."""
     if task.success is None or config.agent == 'none' or config.real_system == 'own':
         return None
-    programs = make_programs(dataclasses.replace(no_control(config), variants=()))
+    programs = make_programs(no_control(config))
     programs.on_compile, programs.on_step = reporter.compiling, reporter.working
     summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter)
     return summary

@@ -64,5 +64,6 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
 
 
 def no_control(config: Config) -> Config:
-    """The same episodes without any control."""
-    return set_fields(config, {'agent': 'none', 'planner_model': 'biased', **_AGENTS['none']})
+    """The same episodes without any control; one variant, as nothing is left that could vary."""
+    fields = {'agent': 'none', 'planner_model': 'biased', 'variants': (), **_AGENTS['none']}
+    return set_fields(config, fields)

@@ -10,8 +10,8 @@ TEMPERATURES: dict[str, dict[str, dict[str, float]]] = {
         'mppi': {'planner.temperature': 0.15},
         'softq': {'planner.temperature': 0.015},
     },
-    'fetch_push': {},
-    'franka_drawer': {},
+    'fetch_push': {'mppi': {'planner.temperature': 0.001}},
+    'franka_drawer': {'mppi': {'planner.temperature': 0.005}},
 }
 
 # Where each task's settings were chosen; of other seeds and starts they know nothing.
