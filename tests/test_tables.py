@@ -211,7 +211,7 @@ def test_what_an_agent_is_called(no_control):
     assert agent_label({'agent': 'softq', 'planner.horizon': 1}) == 'SoftQ H=1'
     assert agent_label({'agent': 'none', 'planner.horizon': 8}) == 'no control'
     assert field_label({'agent': 'mpq', 'planner.horizon': 8}) == 'agent=mpq, horizon=8'
-    nothing = {'agent': 'none', 'planner.horizon': 8, 'task': 'pendulum'}
+    nothing = {'agent': 'none', 'planner.horizon': 8, 'q_data': 'real', 'task': 'pendulum'}
     assert field_label(nothing) == 'no control, task=pendulum'
 
 
