@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import mpq_jax
+from mpq_jax import evaluation
 from mpq_jax.agent import Agent
 from mpq_jax.config import PlannerConfig
 from mpq_jax.episode import SUCCESSES, run_episode
 from mpq_jax.metrics import COLUMNS, read_rows, read_table
 from mpq_jax.simulator import make_simulator
+from mpq_jax.statistics import confidence_interval
 from mpq_jax.tasks import register_task
 from tests.conftest import lq_task
 
@@ -64,6 +66,16 @@ def test_success_reaches_metrics_and_evaluation(tmp_path):
     result = mpq_jax.evaluate(run.path, 2)
     means = [result[name]['mean'] for name in SUCCESSES]
     np.testing.assert_allclose(means, (1.0, 0.0, 0.2), rtol=1e-6)
+
+
+def test_an_evaluation_of_five_seeds_has_the_intervals_of_rates_and_of_returns():
+    values = np.random.default_rng(0).integers(0, 2, (5, 40)).astype(float)
+    for is_rate, episodes in ((True, 40), (False, None)):
+        figure = evaluation._figure((3, 4, 5, 6, 7), values, is_rate)
+        expected = confidence_interval(values.mean(axis=1), episodes)
+        np.testing.assert_allclose((figure['low'], figure['high']), expected)
+    few = evaluation._figure((3, 4), np.ones((2, 40)), True)
+    assert few['mean'] == 1.0 and few['low'] is few['high'] is None
 
 
 def test_metrics_from_before_a_column_was_added_can_be_read(tmp_path):

@@ -23,7 +23,7 @@ _WORDS = {
     'success_at_end': 'success at the end',
     'success_share': 'success, share of time',
 }
-_BRACKETS = f'In brackets: {INTERVAL.partition("; null")[0]}; in parentheses: few seeds, each.'
+_BRACKETS = f'In brackets: {INTERVAL}; in parentheses: few seeds, each.'
 
 
 def settings(config: Mapping[str, Any], swept: Mapping[str, Sequence[Any]]) -> Table:
