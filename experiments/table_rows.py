@@ -13,7 +13,7 @@ from rich.table import Table
 from mpq_jax.episode import SUCCESSES
 from mpq_jax.labels import agent_name, is_no_control
 from mpq_jax.run_directory import write_atomically
-from mpq_jax.statistics import INTERVAL_IN_FILES, against, confidence_interval
+from mpq_jax.statistics import INTERVAL, against, confidence_interval
 from mpq_jax.sweep.grid import Fields
 from mpq_jax.sweep.results import Outcome
 from mpq_jax.sweep.sweep_directory import SweepDirectory
@@ -28,7 +28,7 @@ _COLUMNS = {
     'last_quarter': 'mean return or success of an episode in the last quarter',
     'paper': "as the return or the success; the paper's one run",
     'against_no_control': 'return or success, paired by seed',
-    'low, high': INTERVAL_IN_FILES,
+    'low, high': INTERVAL,
     'by_seed': 'in the order of the seeds',
 }
 

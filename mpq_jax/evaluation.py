@@ -18,7 +18,7 @@ from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory, write_atomically
-from mpq_jax.statistics import INTERVAL_IN_FILES, confidence_interval
+from mpq_jax.statistics import INTERVAL, confidence_interval
 from mpq_jax.stopwatch import Stopwatch
 from mpq_jax.validation import RunError, check_at_least
 from mpq_jax.video import check_video, write_video
@@ -131,7 +131,7 @@ def _describe(
         'parameters': _used(parameters, saved) if config.learns else None,
         'trained_episodes': saved.episode,
         'test_episodes_per_seed': summary.episode_return.shape[1],
-        'interval': INTERVAL_IN_FILES,
+        'interval': INTERVAL,
     } | figures
 
 

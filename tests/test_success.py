@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import evaluation
 from mpq_jax.agent import Agent
 from mpq_jax.config import PlannerConfig
 from mpq_jax.episode import SUCCESSES, run_episode
@@ -55,7 +54,7 @@ def test_three_figures_of_success(steps_in_success, ends_at, expected):
 
 def test_success_reaches_metrics_and_evaluation(tmp_path):
     register_task('counting', lambda: counting_task([3, 4]))
-    changes = {'num_seeds': 2, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
+    changes = {'num_seeds': 5, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
                'planner.num_model_draws': 1}  # fmt: skip
     run = mpq_jax.train(
         mpq_jax.set_fields(mpq_jax.preset('counting', 'mppi'), changes), tmp_path / 'run'
@@ -66,16 +65,10 @@ def test_success_reaches_metrics_and_evaluation(tmp_path):
     result = mpq_jax.evaluate(run.path, 2)
     means = [result[name]['mean'] for name in SUCCESSES]
     np.testing.assert_allclose(means, (1.0, 0.0, 0.2), rtol=1e-6)
-
-
-def test_an_evaluation_of_five_seeds_has_the_intervals_of_rates_and_of_returns():
-    values = np.random.default_rng(0).integers(0, 2, (5, 40)).astype(float)
-    for is_rate, episodes in ((True, 40), (False, None)):
-        figure = evaluation._figure((3, 4, 5, 6, 7), values, is_rate)
-        expected = confidence_interval(values.mean(axis=1), episodes)
-        np.testing.assert_allclose((figure['low'], figure['high']), expected)
-    few = evaluation._figure((3, 4), np.ones((2, 40)), True)
-    assert few['mean'] == 1.0 and few['low'] is few['high'] is None
+    for name, mean in zip(SUCCESSES, means, strict=True):  # rates of two episodes a seed
+        expected = confidence_interval(np.full(5, mean), 2)
+        np.testing.assert_allclose((result[name]['low'], result[name]['high']), expected)
+    assert result['return']['low'] < result['return']['mean'] < result['return']['high']
 
 
 def test_metrics_from_before_a_column_was_added_can_be_read(tmp_path):

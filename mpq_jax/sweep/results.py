@@ -15,7 +15,7 @@ from mpq_jax.episode import SUCCESSES
 from mpq_jax.labels import field_label
 from mpq_jax.metrics import cell_text, iterate_rows
 from mpq_jax.run_directory import write_atomically
-from mpq_jax.statistics import INTERVAL_IN_FILES, confidence_interval, describe, interquartile_mean
+from mpq_jax.statistics import INTERVAL, confidence_interval, describe, interquartile_mean
 from mpq_jax.sweep import figures
 from mpq_jax.sweep.grid import Fields
 from mpq_jax.sweep.sweep_directory import SweepDirectory
@@ -27,7 +27,7 @@ DEFINITION = {
     'auc': 'mean over all training episodes, one value a seed',
     'success': 'at any step; success_at_end: at the last one; success_share: share of the steps',
     'iqm': 'interquartile mean over seeds',
-    'interval': f'low and high: {INTERVAL_IN_FILES}',
+    'interval': f'low and high: {INTERVAL}',
     'per_seed': 'the figure of each seed, in the order of seeds',
     'model_steps': "physics steps of the planner's models a seed, acting and learning",
     'wall_seconds': "run time of the configuration's cell without compiling, shared equally "
