@@ -32,15 +32,21 @@ class Entry(NamedTuple):
     no_control: bool
 
 
-def run_baselines(config: Config, run: RunDirectory, console: Console) -> None:
+def baselines(config: Config) -> dict[str, Config]:
     """No control, and plain MPPI at the same and the long horizon: same seeds, starts and models.
 
-    What an earlier, interrupted call finished is not run again.
+    Raises:
+      ConfigError: one that could not run.
     """
     plain = [mpq_jax.baseline(config, long=horizon_is_long) for horizon_is_long in (False, True)]
-    baselines = {_NO_CONTROL: presets.no_control(config)}
-    baselines |= {f'mppi_h{baseline.planner.horizon}': baseline for baseline in plain}
-    for name, baseline in baselines.items():
+    found = {_NO_CONTROL: presets.no_control(config)}
+    found |= {f'mppi_h{baseline.planner.horizon}': baseline for baseline in plain}
+    return {name: baseline.validate() for name, baseline in found.items()}
+
+
+def run_baselines(config: Config, run: RunDirectory, console: Console) -> None:
+    """Trains them below the run's `baselines/`, but for what an earlier call finished."""
+    for name, baseline in baselines(config).items():
         path = run.baselines / name
         started = (path / 'config.json').exists()
         mpq_jax.train(baseline, path, resume=started, console=console)

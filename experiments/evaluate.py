@@ -17,7 +17,7 @@ from mpq_jax.statistics import describe
 FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()
 flags.DEFINE_integer('episodes', 20, 'test episodes a seed')
-flags.DEFINE_string('parameters', 'best', "'best' by validation, or 'last'")
+flags.DEFINE_string('parameters', 'last', "the 'last', or the 'best' by validation")
 flags.DEFINE_string('video', None, 'a .gif or .mp4 to draw an episode into (MuJoCo tasks)')
 
 

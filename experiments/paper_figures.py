@@ -77,7 +77,7 @@ def success_table(
     rows, successes = [], []
     for point in points:
         results = [
-            _evaluated(directory.path / cell['directory'], episodes, console)
+            evaluated(directory.path / cell['directory'], episodes, console)
             for cell in directory.read()['cells']
             if point in cell['configurations']
         ]
@@ -100,7 +100,7 @@ def success_table(
     table_rows.show(console, f'{task}: success in test episodes on the true system', rows)
 
 
-def _evaluated(path, episodes: int, console: Console) -> dict[str, Any]:
+def evaluated(path, episodes: int, console: Console) -> dict[str, Any]:
     """A cell's evaluation, from its file where that is of the same training and length."""
     run = RunDirectory(path)
     if run.evaluation_file.exists():

@@ -77,7 +77,7 @@ def _grid(task: str, points: list[Fields], directory: SweepDirectory) -> Grid:
         before = [p for cell in directory.read()['cells'] for p in cell['configurations']]
         points = [*before, *points]
     distinct = {json.dumps(point, sort_keys=True): point for point in points}
-    fixed = {'num_seeds': 5} | command_line.given_fields(FLAGS) | {'task': task}
+    fixed = {'seed': 100, 'num_seeds': 5} | command_line.given_fields(FLAGS) | {'task': task}
     if FLAGS.preset is not None:
         fixed['preset'] = FLAGS.preset
     return Grid.of(fixed, tuple(distinct.values()))

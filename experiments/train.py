@@ -21,7 +21,7 @@ command_line.define_run_directory_flag()
 flags.DEFINE_bool('resume', False, 'continue the run in --run_dir')
 flags.DEFINE_bool('baselines', None, 'no control, and plain MPPI at two horizons, beside it')
 
-_DEMONSTRATION = {'num_seeds': 4, 'episodes': 30, 'training.baselines': True}
+_DEMONSTRATION = {'seed': 100, 'num_seeds': 5, 'episodes': 30, 'training.baselines': True}
 
 
 def main() -> None:
@@ -31,10 +31,13 @@ def main() -> None:
         console.print(
             'Demonstration: MPQ learns the pendulum; its planner believes in a rod that is '
             f'heavier and longer than it is.\nAs: python -m experiments.train --task=pendulum '
-            f'--agent=mpq --num_seeds=4 --episodes=30 --baselines --run_dir={run_dir}\n'
+            f'--agent=mpq --seed=100 --num_seeds=5 --episodes=30 --baselines --run_dir={run_dir}\n'
         )
+    with_baselines = config.training.baselines and config.learns
+    if with_baselines:
+        comparison.baselines(config)  # whether they can run is said before anything does
     mpq_jax.train(config, run_dir, resume=FLAGS.resume, console=console)
-    if config.training.baselines and config.learns:
+    if with_baselines:
         comparison.run_baselines(config, RunDirectory(run_dir), console)
     comparison.finish(config, RunDirectory(run_dir), console)
 

@@ -10,7 +10,7 @@ from mpq_jax.evaluation import evaluate
 from mpq_jax.interrupts import Stopped
 from mpq_jax.mppi import free_energy, plan, state_value
 from mpq_jax.overrides import set_fields
-from mpq_jax.presets import baseline, preset
+from mpq_jax.presets import baseline, no_control, preset
 from mpq_jax.real_system import Measurement, RealSystem
 from mpq_jax.simulator import Simulator, State, make_simulator, rollout
 from mpq_jax.tasks import (
@@ -21,6 +21,7 @@ from mpq_jax.tasks import (
     load_task,
     register_task,
 )
+from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
 from mpq_jax.training import train
 from mpq_jax.validation import ConfigError, RunError, TaskError
 
@@ -46,14 +47,17 @@ __all__ = [
     'Task',
     'TaskError',
     'TrainingConfig',
+    'alive_bonus',
     'baseline',
     'compile',
+    'cost_to_go',
     'evaluate',
     'free_energy',
     'load_controller',
     'load_task',
     'make_controller',
     'make_simulator',
+    'no_control',
     'plan',
     'preset',
     'register_task',

@@ -1,4 +1,4 @@
-"""What acts: the planner with what it has learned. MPQ, MPPI and SoftQ are configurations."""
+"""What acts: the planner with what it has learned, or nothing. Agents are configurations."""
 
 import dataclasses
 from typing import Any
@@ -20,6 +20,7 @@ class Agent:
 
     simulator: Simulator
     network: QNetwork | None
+    acts: bool = True  # False: zero actions, no planning ('none')
 
     def terminal_cost(self, q_params: QParams) -> mppi.TerminalCost:
         """The cost at the end of a plan, as a function of s_{H-1} and a_{H-1}."""
@@ -54,6 +55,8 @@ class Agent:
         Returns:
           The action `[nu]` in [-1, 1], the plan shifted for the next control step, diagnostics.
         """
+        if not self.acts:
+            return jnp.zeros(self.simulator.action_size), controls, mppi.no_diagnostics()
         controls, info = mppi.plan(
             config, self.simulator, self.terminal_cost(q_params), models, state, controls, key,
             iterations=config.iterations,
@@ -64,4 +67,4 @@ class Agent:
 def make_agent(config: Config, simulator: Simulator) -> Agent:
     learner = config.learner
     network = QNetwork(learner.hidden_width, learner.hidden_layers) if config.learns else None
-    return Agent(simulator, network)
+    return Agent(simulator, network, acts=config.agent != 'none')

@@ -1,5 +1,6 @@
 """From a config to what a run calls: simulators, agent, batch, programs."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -39,15 +40,21 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Pr
     for member in members:
         for parameter in task.parameters:
             belief(parameter, member.planner)
-    simulator = _physics(task, config, 'planner_physics')
     stepwise = config.real_system != 'simulated'
     _check_real_systems(config, real_systems)
     if config.real_system == 'mujoco':
         load_model(task, config.real_physics)
     if config.real_system == 'gymnasium':
         check_gymnasium(task)
+    if stepwise and task.mjcf is not None and config.real_physics.backend == 'auto':
+        # Driven from outside, it is here for its shapes alone: nothing is to be traced for them.
+        shapes = dataclasses.replace(config.real_physics, backend='mujoco')
+        config_of_real = dataclasses.replace(config, real_physics=shapes)
+    else:
+        config_of_real = config
     # One trace serves both where they are the same.
-    real = _physics(task, config, 'real_physics')
+    real = _physics(task, config_of_real, 'real_physics')
+    simulator = real if config.agent == 'none' else _physics(task, config, 'planner_physics')
     # Native MuJoCo uses all cores by itself.
     native = stepwise or 'mujoco' in (simulator.backend, real.backend)
     over_devices = layout(config, devices=1 if native else None)

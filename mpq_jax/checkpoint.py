@@ -19,8 +19,10 @@ from mpq_jax.config import Config
 from mpq_jax.member import SeedState
 from mpq_jax.validation import ConfigError, RunError
 
-# Fields that a continued run may change: they do not shape what was computed.
+# Fields that a continued run may change. Of training.*, memory_gib moves rounding (chunks), and
+# validation_* which parameters are best by validation; the rest shapes nothing that is computed.
 MAY_CHANGE = ('episodes', 'training.')
+_FIXED = ('training.validation_episodes',)  # whose returns the state holds
 _PREFIX = 'episode'
 _STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
 
@@ -156,14 +158,15 @@ def check_matches(run: Config, checkpoint: Config) -> None:
     wrong = {
         name: pair
         for name, pair in overrides.differences(run, checkpoint).items()
-        if not name.startswith(MAY_CHANGE)
+        if not name.startswith(MAY_CHANGE) or name in _FIXED
     }
     if wrong:
         name, (value, before) = next(iter(wrong.items()))
         others = f' (so do: {", ".join(list(wrong)[1:])})' if len(wrong) > 1 else ''
         raise ConfigError(
             name, value, f'{before!r}, with which the checkpoint was made{others}; '
-            'only episodes and training.* may change when a run is continued'
+            'only episodes and training.* may change when a run is continued, and of these not '
+            'validation_episodes'
         )  # fmt: skip
 
 

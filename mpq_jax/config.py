@@ -10,7 +10,8 @@ from jax.tree_util import register_dataclass
 
 from mpq_jax.validation import ConfigError, check_at_least, check_between, check_choice
 
-AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ'}  # as tables and figures have them
+# As tables and figures have them.
+AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ', 'none': 'no control'}
 
 
 def static(default):
@@ -145,7 +146,9 @@ class PhysicsConfig:
 class TrainingConfig:
     """The loop around the learner."""
 
-    validation_interval: int = 10  # episodes between validations
+    # Episodes between validations; 0: 10, and on a system that is not simulated so many that
+    # validation is less than a tenth of the real interaction.
+    validation_interval: int = 0
     validation_episodes: int = 4  # per seed, on held-out starts; 0: never validate
     checkpoint_interval: int = 1  # episodes between checkpoints
     checkpoints_to_keep: int = 2
@@ -156,7 +159,7 @@ class TrainingConfig:
     real_system_retries: int = 3  # failures in a row of one's own system before the run stops
 
     def validate(self) -> None:
-        check_at_least('training.validation_interval', self.validation_interval, 1)
+        check_at_least('training.validation_interval', self.validation_interval, 0)
         check_at_least('training.validation_episodes', self.validation_episodes, 0)
         check_at_least('training.checkpoint_interval', self.checkpoint_interval, 1)
         check_at_least('training.checkpoints_to_keep', self.checkpoints_to_keep, 1)
@@ -177,6 +180,7 @@ class Config:
     dr_bank_size: int = 256  # models that q_data='dr' redraws from
     # 'simulated': one program an episode; step by step: 'mujoco', 'gymnasium' (fetch_push), 'own'
     real_system: str = 'simulated'
+    starts: str = 'reports'  # 'tuning': from streams of their own, to choose settings on
     seed: int = 0
     num_seeds: int = 4
     episodes: int = 30
@@ -191,8 +195,20 @@ class Config:
 
     @property
     def learns(self) -> bool:
-        """MPPI plans with the stage cost at the end; the other agents learn Q."""
-        return self.agent != 'mppi'
+        """Whether the agent learns Q: MPPI ends plans with the stage cost, 'none' has no plans."""
+        return self.agent not in ('mppi', 'none')
+
+    def stream(self, purpose: str) -> str:
+        """The stream of start states for 'train', 'validation' or 'test' episodes."""
+        return purpose if self.starts == 'reports' else f'tuning_{purpose}'
+
+    @property
+    def validation_interval(self) -> int:
+        """Episodes between validations."""
+        settings = self.training
+        if settings.validation_interval:
+            return settings.validation_interval
+        return 10 if self.real_system == 'simulated' else 10 * max(1, settings.validation_episodes)
 
     @property
     def num_model_draws(self) -> int:
@@ -213,6 +229,7 @@ class Config:
         check_choice('agent', self.agent, tuple(AGENT_NAMES))
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
         check_choice('q_data', self.q_data, ('real', 'dr'))
+        check_choice('starts', self.starts, ('reports', 'tuning'))
         real_systems = ('simulated', 'mujoco', 'gymnasium', 'own')
         check_choice('real_system', self.real_system, real_systems)
         check_at_least('dr_bank_size', self.dr_bank_size, 1)
@@ -228,4 +245,16 @@ class Config:
         self.planner_physics.validate('planner_physics')
         self.real_physics.validate('real_physics')
         self.training.validate()
+        self._check_validation()
         return self
+
+    def _check_validation(self) -> None:
+        """Validation on a system that is not simulated takes a tenth of the interaction at most."""
+        episodes, interval = self.training.validation_episodes, self.validation_interval
+        if self.learns and self.real_system != 'simulated' and 9 * episodes > interval:
+            raise ConfigError(
+                'training.validation_interval',
+                interval,
+                f'at least {9 * episodes} with training.validation_episodes = {episodes}: a tenth '
+                f'of the interaction with real_system = {self.real_system!r} at most (0: chosen)',
+            )

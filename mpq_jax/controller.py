@@ -73,13 +73,16 @@ def make_controller(config: Config) -> Controller:
     return Controller(_arrays(config.planner), make_agent(config, simulator), (), models)
 
 
-def load_controller(run_dir: str | Path, seed: int | None = None, variant: int = 0) -> Controller:
-    """The controller of a trained run: one seed's best parameters, with the models it planned with.
+def load_controller(
+    run_dir: str | Path, seed: int | None = None, variant: int = 0, parameters: str = 'last'
+) -> Controller:
+    """The controller of a trained run: one seed's parameters, with the models it planned with.
 
     Args:
       run_dir: a run directory.
       seed: one of the run's; the first if None.
       variant: which of the config's variants, of a run that has them.
+      parameters: the 'last', or the 'best' by validation (the last where there was none).
 
     Raises:
       RunError, ConfigError: no such run, checkpoint, seed or variant.
@@ -90,7 +93,7 @@ def load_controller(run_dir: str | Path, seed: int | None = None, variant: int =
         raise ConfigError('seed', seed, f"one of the run's: {config.seeds}")
     check_between('variant', variant, 0, max(0, len(config.variants) - 1))
     row = config.members.index((variant, config.seed if seed is None else seed))
-    q_params = programs.parameters(saved.state, 'best')
+    q_params = programs.parameters(saved.state, parameters)
     one = jax.tree.map(lambda x: x[row], (q_params, saved.state.models, saved.state.key))
     q_params, models, key = one
     planner = programs.members[row].planner

@@ -22,12 +22,15 @@ class Instant(NamedTuple):
     cost: jax.Array
     success: jax.Array  # bool; False where the task has none
     terminated: jax.Array  # bool; of `state` itself
+    terminal_cost: Any = ()  # of ending in `state`; () where the task never terminates
 
 
 class Summary(NamedTuple):
     """One episode in scalars."""
 
-    episode_return: jax.Array  # minus the sum of costs, undiscounted
+    # Minus the sum of costs, undiscounted, and of the terminal cost where the episode terminated;
+    # NaN where no step was taken: nothing is known of such an episode.
+    episode_return: jax.Array
     success: jax.Array  # at some instant
     success_at_end: jax.Array  # at the last one reached
     success_share: jax.Array  # of the instants after the start
@@ -56,6 +59,7 @@ def describe(task: Task, reading: Reading, variables: Variables, state: State, a
         cost=task.cost(reading, variables, action),
         success=task.success(reading, variables) if task.success else no,
         terminated=task.terminated(reading, variables) if task.terminated else no,
+        terminal_cost=task.terminal_cost(reading, variables) if task.terminal_cost else (),
     )
 
 
@@ -68,7 +72,7 @@ def example_transition(real: Simulator, next_plan=()) -> Transition:
         here = describe(real.task, reading, state.variables, state, jnp.zeros(real.action_size))
         return Transition(
             state, here.observation, here.action, here.cost, state, here.observation,
-            here.terminated, next_plan,
+            here.terminated, next_plan, here.terminal_cost,
         )  # fmt: skip
 
     return jax.eval_shape(first)
@@ -108,19 +112,22 @@ def run_episode(
       a step that leaves the finite numbers.
     """
     task, true_model = real.task, real.true_model()
-    bank = jax.tree.leaves(plants)
     start_key, plan_key = episode_keys(key)
     start = real.state(task.reset(start_key))
+
+    def plant_at(t) -> Model:
+        """The system's model at a control step."""
+        bank = jax.tree.leaves(plants)
+        if not bank:
+            return true_model
+        place = jax.random.randint(keys.plant_key(key, t), (), 0, bank[0].shape[0])
+        return jax.tree.map(lambda leaf: leaf[place], plants)
 
     def control_step(carry, t):
         state, controls, alive = carry
         step_key = jax.random.fold_in(plan_key, t)
         action, controls, info = agent.act(planner, q_params, models, state, controls, step_key)
-        plant = true_model
-        if bank:
-            place = jax.random.randint(keys.stream(step_key, 'dr'), (), 0, bank[0].shape[0])
-            plant = jax.tree.map(lambda leaf: leaf[place], plants)
-        following, reading = real.step(plant, state, action)
+        following, reading = real.step(plant_at(t), state, action)
         instant = describe(task, reading, state.variables, state, action)
         finite = mppi.all_finite((following, instant.cost, instant.observation))
         taken = alive & ~instant.terminated & finite
@@ -132,7 +139,7 @@ def run_episode(
     carry = (start, mppi.zero_controls(planner, agent.simulator), jnp.array(True))
     (last_state, _, _), history = jax.lax.scan(control_step, carry, jnp.arange(task.episode_steps))
     instants, valid, broken, info, plans = history
-    reading = real.read(true_model, last_state)
+    reading = real.read(plant_at(task.episode_steps), last_state)
     last = describe(task, reading, last_state.variables, last_state, instants.action[-1])
     return assemble(instants, last, valid, broken, info, plans)
 
@@ -159,11 +166,12 @@ def assemble(
         next_observation=following.observation,
         terminated=following.terminated,
         next_plan=plans,
+        next_terminal_cost=following.terminal_cost,
     )
     steps = jnp.sum(valid, dtype=jnp.int32)
     final = jnp.maximum(steps - 1, 0)
     summary = Summary(
-        episode_return=-jnp.sum(jnp.where(valid, instants.cost, 0.0)),
+        episode_return=_episode_return(transitions, valid, final),
         success=jnp.any(valid & (instants.success | following.success)),
         success_at_end=valid[final] & following.success[final],
         success_share=_mean(following.success, valid),
@@ -173,6 +181,14 @@ def assemble(
         effective_sample_size=_mean(info.effective_sample_size, valid),
     )
     return Episode(transitions, valid, summary)
+
+
+def _episode_return(transitions: Transition, valid: jax.Array, final: jax.Array) -> jax.Array:
+    total = jnp.sum(jnp.where(valid, transitions.cost, 0.0))
+    if not isinstance(transitions.next_terminal_cost, tuple):
+        ending = transitions.next_terminal_cost[final]
+        total += jnp.where(transitions.terminated[final], ending, 0.0)
+    return jnp.where(valid[final], -total, jnp.nan)
 
 
 def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:

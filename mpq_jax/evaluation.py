@@ -52,7 +52,7 @@ def evaluate(
     run_dir: str | Path,
     episodes: int = 20,
     *,
-    parameters: str = 'best',
+    parameters: str = 'last',
     real_systems: Sequence[RealSystem] = (),
     video: str | Path | None = None,
     console: Console | None = None,
@@ -62,7 +62,7 @@ def evaluate(
     Args:
       run_dir: a run that was trained.
       episodes: a seed; episode i of a seed always starts in the same state.
-      parameters: 'best' by validation (the last where there was none), or 'last'.
+      parameters: the 'last', or the 'best' by validation (the last where there was none).
       real_systems: one a member, where the run's real_system is 'own'.
       video: a .gif or .mp4 to draw the first seed's first episode into.
       console: where progress is shown.
@@ -130,14 +130,16 @@ def _describe(
         'planner_model': config.planner_model,
         'parameters': _used(parameters, saved) if config.learns else None,
         'trained_episodes': saved.episode,
+        'starts': config.starts,
         'test_episodes_per_seed': summary.episode_return.shape[1],
+        'env_steps': int(summary.env_steps.sum()),
         'interval': INTERVAL,
     } | figures
 
 
 def _used(parameters: str, saved: Checkpoint) -> str:
     """Which parameters played: without a validation there are no best ones."""
-    validated = np.isfinite(saved.state.best_return).any()
+    validated = np.isfinite(saved.state.best_returns).any()
     return parameters if validated else 'last'
 
 

@@ -89,7 +89,10 @@ def make_targets(
     batch: Transition,
     key: jax.Array,
 ) -> jax.Array:
-    """Targets y = c + gamma V(s') `[B]` (Eq. 19); y = c at a true termination."""
+    """Targets y = c + gamma V(s') `[B]` (Eq. 19).
+
+    At a true termination V(s') is the task's terminal cost; 0 for transitions without one.
+    """
     terminal_cost = agent.terminal_cost(params)
 
     def one(item):
@@ -99,7 +102,10 @@ def make_targets(
             iterations=config.target_iterations,
             controls=transition.next_plan if config.warm_start else None,
         )  # fmt: skip
-        following = jnp.where(transition.terminated, 0.0, planner.discount * value)
+        ended = 0.0
+        if agent.simulator.task.terminated is not None:
+            ended = planner.discount * transition.next_terminal_cost
+        following = jnp.where(transition.terminated, ended, planner.discount * value)
         return transition.cost + following
 
     keys = jax.random.split(key, batch.cost.shape[0])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from mpq_jax import keys, learner, mppi, replay_buffer
 from mpq_jax.agent import Agent, QParams
 from mpq_jax.batch import Numbers
-from mpq_jax.config import LearnerConfig
+from mpq_jax.config import Config
 from mpq_jax.episode import Episode, Summary, example_transition, run_episode
 from mpq_jax.learner import LearnMetrics
 from mpq_jax.randomization import episode_models
@@ -23,44 +23,46 @@ class SeedState(NamedTuple):
     learner: Any  # LearnerState; () for an agent that does not learn
     buffer: Any  # ReplayBuffer; ()
     best_params: QParams  # of the best validation so far
-    best_return: jax.Array  # -inf before the first
+    best_returns: Any  # [E], of its episodes; NaN before the first; ()
 
 
 def actor(key: jax.Array, models: Model) -> SeedState:
     """The state of a member that does not learn."""
-    return SeedState(key, models, (), (), (), jnp.float32(-jnp.inf))
+    return SeedState(key, models, (), (), (), ())
 
 
 def novice(
-    config: LearnerConfig, agent: Agent, real: Simulator, numbers: Numbers, key, models: Model
+    config: Config, agent: Agent, real: Simulator, numbers: Numbers, key, models: Model
 ) -> SeedState:
     """The state of a member that learns, before its first episode.
 
     Args:
-      config: what is the same for all members (buffer size, what is stored).
+      config: what is the same for all members (buffer size, what is stored, validation).
       agent: with a network.
       real: what Q's data come from.
       numbers: what differs between members.
       key: the seed's base key.
       models: the planner's.
     """
-    plan = mppi.zero_controls(numbers.planner, agent.simulator) if config.warm_start else ()
+    settings = config.learner
+    plan = mppi.zero_controls(numbers.planner, agent.simulator) if settings.warm_start else ()
     transition = example_transition(real, plan)
     observation = jnp.zeros(transition.observation.shape)
     state = learner.init(numbers.learner, agent, observation, keys.stream(key, 'network'))
-    buffer = replay_buffer.empty(transition, config.buffer_capacity)
-    return SeedState(key, models, state, buffer, state.params, jnp.float32(-jnp.inf))
+    buffer = replay_buffer.empty(transition, settings.buffer_capacity)
+    unknown = jnp.full(config.training.validation_episodes, jnp.nan)
+    return SeedState(key, models, state, buffer, state.params, unknown)
 
 
 def collect(
-    agent: Agent, real: Simulator, keep_plans: bool, numbers: Numbers, state: SeedState,
-    plants: Model, episode: jax.Array,
+    agent: Agent, real: Simulator, stream: str, keep_plans: bool, numbers: Numbers,
+    state: SeedState, plants: Model, episode: jax.Array,
 ) -> tuple[SeedState, Summary]:  # fmt: skip
-    """One training episode, into the buffer."""
+    """One training episode from a stream of start states, into the buffer."""
     models = episode_models(numbers.planner, state.models, state.key, episode)
     result = run_episode(
         numbers.planner, agent, real, state.learner.params, models,
-        keys.stream(state.key, 'train', episode), plants, keep_plans=keep_plans,
+        keys.stream(state.key, stream, episode), plants, keep_plans=keep_plans,
     )  # fmt: skip
     return store(state, result.transitions, result.valid), result.summary
 
@@ -86,26 +88,37 @@ def learn(
 
 
 def play(
-    agent: Agent, real: Simulator, purpose: str, numbers: Numbers, key, models: Model,
+    agent: Agent, real: Simulator, stream: str, numbers: Numbers, key, models: Model,
     q_params: QParams, plants: Model, episode: jax.Array,
 ) -> Episode:  # fmt: skip
-    """One episode without learning, from the stream of start states of a purpose."""
+    """One episode without learning, from a stream of start states."""
     models = episode_models(numbers.planner, models, key, episode)
-    key = keys.stream(key, purpose, episode)
+    key = keys.stream(key, stream, episode)
     return run_episode(numbers.planner, agent, real, q_params, models, key, plants)
 
 
-def keep_best(state: SeedState, value: jax.Array) -> SeedState:
-    """Keeps the parameters where the validation return `value` is the member's best."""
-    better = value > state.best_return
-    best = _chosen(better, state.learner.params, state.best_params)
-    highest = jnp.where(better, value, state.best_return)
-    return state._replace(best_params=best, best_return=highest)
+def keep_best(state: SeedState, returns: jax.Array) -> SeedState:
+    """Takes the present parameters for the best, unless those before beat them beyond noise.
+
+    `returns` `[E]` are theirs in the validation episodes, which always start in the same states:
+    the best before stay where the mean of the paired differences exceeds two of its standard
+    errors. One episode shows no noise, and then the present parameters are taken.
+    """
+    lead = state.best_returns - returns
+    count = returns.shape[0]
+    error = jnp.std(lead, ddof=min(1, count - 1)) / jnp.sqrt(count)
+    ahead = (count > 1) & (jnp.mean(lead) > 2.0 * error)
+    taken = jnp.isfinite(returns).all() & ~ahead  # NaN leads nobody
+    best = _chosen(taken, state.learner.params, state.best_params)
+    return state._replace(
+        best_params=best, best_returns=jnp.where(taken, returns, state.best_returns)
+    )
 
 
 def best_params(state: SeedState) -> QParams:
     """The parameters of the best validation, the last where there was none."""
-    return _chosen(jnp.isfinite(state.best_return), state.best_params, state.learner.params)
+    known = jnp.isfinite(state.best_returns).all() & (state.best_returns.size > 0)
+    return _chosen(known, state.best_params, state.learner.params)
 
 
 def _chosen(condition: jax.Array, yes, no):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from mpq_jax.batching import map_in_chunks
 from mpq_jax.config import PlannerConfig
-from mpq_jax.simulator import Model, Simulator, State, rollout
+from mpq_jax.simulator import Model, Rollout, Simulator, State, all_finite, ending, rollout
 from mpq_jax.tasks.task import Reading, Variables
 
 # (reading of s_{H-1}, variables, action a_{H-1}) -> cost to go: a learned Q, or the stage cost.
@@ -155,13 +155,29 @@ def trajectory_cost(
     """Discounted cost of H actions: H - 1 model steps, then the terminal cost (Eq. 23).
 
     sum_{t=0}^{H-2} gamma^t c(s_t, a_t) + gamma^{H-1} Q(s_{H-1}, a_{H-1});
+    where s_t is the first state, up to s_{H-1}, at which the task terminates:
+    sum_{k<t} gamma^k c(s_k, a_k) + gamma^t task.terminal_cost(s_t), whatever would follow;
     NaN if the trajectory left the finite numbers anywhere, even where the costs do not show it.
     """
     steps = rollout(simulator, model, state, actions[:-1])
     discounts = config.discount ** jnp.arange(actions.shape[0])
     last = terminal_cost(steps.reading, state.variables, actions[-1])
+    if steps.alive is not None:
+        return _terminating_cost(simulator, steps, state.variables, discounts, last)
     total = jnp.sum(discounts[:-1] * steps.costs) + discounts[-1] * last
     return jnp.where(all_finite(steps.state), total, jnp.nan)
+
+
+def _terminating_cost(
+    simulator: Simulator, steps: Rollout, variables: Variables, discounts: jax.Array, last
+) -> jax.Array:
+    """The same for a task that terminates; `last` is Q, and counts where it has not."""
+    ends, ending_cost = ending(simulator.task, steps.reading, variables)
+    last = jnp.where(ends, ending_cost, last)
+    last = jnp.where(all_finite((steps.state, steps.reading)), last, jnp.nan)
+    assert steps.alive is not None
+    last = jnp.where(steps.alive, discounts[-1] * last, 0.0)
+    return jnp.sum(discounts[:-1] * steps.costs) + last
 
 
 def control_cost(config: PlannerConfig, controls: jax.Array, noise: jax.Array) -> jax.Array:
@@ -177,9 +193,19 @@ def control_cost(config: PlannerConfig, controls: jax.Array, noise: jax.Array) -
 
 def weights(config: PlannerConfig, scores: jax.Array) -> jax.Array:
     """softmax(-S / lambda) `[N]`; all zero when no score is finite."""
+    _, exponents = _exponents(config, scores)
+    return jnp.where(jnp.isfinite(scores).any(), jax.nn.softmax(exponents), 0.0)
+
+
+def _exponents(config: PlannerConfig, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The least finite score (0 if none), and -(S - least) / lambda `[N]`; -inf if not finite.
+
+    Shifted before the division: S / lambda may overflow where the differences do not.
+    """
     finite = jnp.isfinite(scores)
-    logits = jnp.where(finite, -scores / config.temperature, -jnp.inf)
-    return jnp.where(finite.any(), jax.nn.softmax(logits), 0.0)
+    least = jnp.min(scores, where=finite, initial=jnp.inf)
+    least = jnp.where(jnp.isfinite(least), least, 0.0)
+    return least, jnp.where(finite, -(scores - least) / config.temperature, -jnp.inf)
 
 
 def update(config: PlannerConfig, controls: jax.Array, samples: Samples) -> jax.Array:
@@ -199,9 +225,9 @@ def free_energy(config: PlannerConfig, scores: jax.Array, draws: int = 1) -> jax
     """
 
     def one(scores):
-        exponents = jnp.where(jnp.isfinite(scores), -scores / config.temperature, -jnp.inf)
+        least, exponents = _exponents(config, scores)
         log_mean = jax.nn.logsumexp(exponents) - jnp.log(scores.shape[0])
-        return -config.temperature * log_mean
+        return least - config.temperature * log_mean
 
     if config.pooling == 'pooled' or draws == 1:
         return one(scores)
@@ -219,13 +245,12 @@ def diagnostics(config: PlannerConfig, samples: Samples) -> Diagnostics:
     )
 
 
+def no_diagnostics() -> Diagnostics:
+    """Of no samples at all."""
+    return Diagnostics(*jnp.zeros(len(Diagnostics._fields)))
+
+
 def num_draws(models: Model) -> int:
     """The length of the models' leading axis; 1 for a task without parameters."""
     leaves = jax.tree.leaves(models)
     return leaves[0].shape[0] if leaves else 1
-
-
-def all_finite(tree) -> jax.Array:
-    """Whether every number in a pytree is finite."""
-    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
-    return jnp.stack(leaves).all()

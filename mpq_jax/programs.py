@@ -69,7 +69,7 @@ class Programs:
         if not config.learns:
             return len(self.members) * config.episodes * steps * self.model_steps_per_action
         settings = config.training
-        validations = config.episodes // settings.validation_interval * settings.validation_episodes
+        validations = config.episodes // config.validation_interval * settings.validation_episodes
         acting = (config.episodes + validations) * steps * self.model_steps_per_action
         rounds = config.episodes // config.learner.episodes_per_round
         return len(self.members) * (acting + rounds * self.model_steps_per_round)
@@ -118,7 +118,7 @@ class Programs:
         return state, self.layout.trimmed(metrics)
 
     def keep_best(self, state: SeedState, returns: np.ndarray) -> SeedState:
-        """Keeps the parameters of those members whose validation return `[B]` is their best."""
+        """Validation returns `[B, E]`: each member's best parameters; see `member.keep_best`."""
         returns = self.layout.placed(np.asarray(returns, np.float32))
         return self._call('keep best', jax.vmap(member.keep_best), state, returns)
 
@@ -135,7 +135,7 @@ class Programs:
         Returns:
           Summaries `[B, E]`, and the transitions `[T]` of the first member's first episode.
         """
-        fn = functools.partial(self._play, purpose)
+        fn = functools.partial(self._play, self.config.stream(purpose))
         which = np.asarray(episodes, np.int32)
         plants = () if purpose == 'test' else self.plants
         summary, recorded = self._call(
@@ -145,7 +145,7 @@ class Programs:
         return self.layout.trimmed(summary), jax.tree.map(lambda x: x[0], recorded)
 
     def parameters(self, state: SeedState, which: str) -> QParams:
-        """A run's 'best' parameters by validation (the last where there was none), or the 'last'.
+        """A run's 'last' parameters, or the 'best' by validation (the last where there was none).
 
         Raises:
           ConfigError: another word.
@@ -170,13 +170,13 @@ class Programs:
     def _init(self, numbers: Numbers, seed_keys, models) -> SeedState:
         if not self.config.learns:
             return jax.vmap(member.actor)(seed_keys, models)
-        novice = functools.partial(member.novice, self.config.learner, self.agent, self.real)
+        novice = functools.partial(member.novice, self.config, self.agent, self.real)
         return jax.vmap(novice)(numbers, seed_keys, models)
 
     def _collect(self, numbers: Numbers, state: SeedState, plants: Model, episode):
         def one(item: tuple[Numbers, SeedState, Model]):
-            keep_plans = self.config.learner.warm_start
-            return member.collect(self.agent, self.real, keep_plans, *item, episode)
+            stream, keep_plans = self.config.stream('train'), self.config.learner.warm_start
+            return member.collect(self.agent, self.real, stream, keep_plans, *item, episode)
 
         return map_in_chunks(one, (numbers, state, plants), self.members_at_once)
 
@@ -186,9 +186,9 @@ class Programs:
 
         return map_in_chunks(one, (numbers, state), self.members_at_once)
 
-    def _play(self, purpose: str, numbers: Numbers, seed_keys, models, q_params, plants, episodes):
+    def _play(self, stream: str, numbers: Numbers, seed_keys, models, q_params, plants, episodes):
         def one(item):
-            return member.play(self.agent, self.real, purpose, *item)
+            return member.play(self.agent, self.real, stream, *item)
 
         # Members and episodes share one batch axis: a second vmap costs seconds of tracing.
         members, count = seed_keys.shape[0], episodes.shape[0]

@@ -19,6 +19,8 @@ class Transition(NamedTuple):
     next_observation: jax.Array  # [no]
     terminated: jax.Array  # bool; a time limit is no termination
     next_plan: Any = ()  # [H, nu], the agent's shifted plan at s'; () where it is not kept
+    # Of having ended in s', which counts where that terminated; () for tasks that never do.
+    next_terminal_cost: Any = ()
 
 
 class ReplayBuffer(NamedTuple):
@@ -55,4 +57,11 @@ def add(buffer: ReplayBuffer, transitions: Transition, valid: jax.Array) -> Repl
 def sample(buffer: ReplayBuffer, key: jax.Array, count: int) -> Transition:
     """`count` transitions, uniform with replacement; zeros when the buffer is empty."""
     places = jax.random.randint(key, (count,), 0, jnp.maximum(buffer.size, 1))
+    return jax.tree.map(lambda leaf: leaf[places], buffer.storage)
+
+
+def latest(buffer: ReplayBuffer, count: int) -> Transition:
+    """The last `count` transitions that were added, oldest first; no more than are stored."""
+    capacity = buffer.storage.cost.shape[0]
+    places = (buffer.position - count + jnp.arange(count)) % capacity
     return jax.tree.map(lambda leaf: leaf[places], buffer.storage)

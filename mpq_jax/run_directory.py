@@ -42,8 +42,8 @@ class RunDirectory:
         self.events = self.path / 'events'
         self.baselines = self.path / 'baselines'
 
-    def create(self, config: Config) -> None:
-        """Makes the directory for a new run.
+    def create(self, config: Config, **facts: Any) -> None:
+        """Makes the directory for a new run, with further facts in its manifest.
 
         Raises:
           RunError: it holds something already, or cannot be written.
@@ -57,7 +57,7 @@ class RunDirectory:
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.config_file, overrides.to_json(config))
-            write_atomically(self.manifest_file, json.dumps(manifest(), indent=2) + '\n')
+            write_atomically(self.manifest_file, json.dumps(manifest() | facts, indent=2) + '\n')
 
     def read_config(self) -> Config:
         """The config of an existing run.

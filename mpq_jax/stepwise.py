@@ -57,7 +57,8 @@ class StepwiseRunner:
         """One episode on each of the S systems, with keys `[S]`; leading axis S throughout.
 
         Systems step in parallel threads. With `keep_plans`, transitions hold the plan at s'.
-        `on_step` is told after each control step how far it is.
+        `on_step` is told after each control step how far it is. Where every episode has ended,
+        nothing more is planned.
         """
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
         now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
@@ -78,13 +79,18 @@ class StepwiseRunner:
             history.append((instant, taken, broken, info))
             plans.append(np.asarray(controls))
             on_step(f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes')
-        instants, valid, broken, info = jax.tree.map(
-            lambda *leaves: np.stack(leaves, axis=1), *history
-        )
-        last, _, _ = self.program(
-            planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(0)
-        )
-        kept = np.stack(plans, axis=1) if keep_plans else ()
+            if not alive.any():
+                break
+        last = instant
+        if alive.any():
+            last, _, _ = self.program(
+                planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(0)
+            )
+        missing = self._task.episode_steps - len(history)
+        nothing = np.zeros(self._seeds, bool)
+        history += [(instant, nothing, nothing, info)] * missing
+        instants, valid, broken, info = _stack(history, axis=1)
+        kept = _stack(plans + plans[-1:] * missing, axis=1) if keep_plans else ()
         return self._assemble(instants, last, valid, broken, info, kept)
 
 
@@ -99,8 +105,8 @@ def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Me
     return system.step(action) if going else before
 
 
-def _stack(measurements: Sequence[Measurement]) -> Measurement:
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *measurements)
+def _stack(trees: Sequence, axis: int = 0):
+    return jax.tree.map(lambda *leaves: np.stack(leaves, axis=axis), *trees)
 
 
 def _finite(measurement: Measurement | None) -> bool:

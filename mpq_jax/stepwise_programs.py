@@ -53,7 +53,7 @@ class StepwisePrograms(Programs):
         items = jax.tree.map(lambda x: jnp.repeat(x, len(which), axis=0), of_members)
         numbers, seed_keys, models, q_params = items
         which = np.tile(which, len(self.members))
-        draw = functools.partial(_drawn, purpose)
+        draw = functools.partial(_drawn, self.config.stream(purpose))
         models, episode_keys = self._call(
             f'draw {purpose} {len(which)}', draw, numbers, seed_keys, models, which
         )
@@ -107,11 +107,11 @@ class StepwisePrograms(Programs):
         return []
 
 
-def _drawn(purpose: str, numbers: Numbers, seed_keys, models, episodes):
+def _drawn(stream: str, numbers: Numbers, seed_keys, models, episodes):
     """The models and the key of each episode."""
 
     def one(numbers, key, models, episode):
         drawn = episode_models(numbers.planner, models, key, episode)
-        return drawn, keys.stream(key, purpose, episode)
+        return drawn, keys.stream(key, stream, episode)
 
     return jax.vmap(one)(numbers, seed_keys, models, episodes)

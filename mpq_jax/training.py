@@ -51,7 +51,7 @@ def train(
     if resume:
         run.read_config()
     else:
-        run.create(config)
+        run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
     label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
     with reporter, stop_on_signals() as stop:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mpq_jax import plots
+from mpq_jax import plots, replay_buffer
 from mpq_jax.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.config import Config
 from mpq_jax.divergence import count_restores, too_many_restores
@@ -48,6 +48,7 @@ class TrainingLoop:
         self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
         self.recording: Transition | None = None  # one episode, for the figure
+        self.last_steps = 0  # of the first member's last training episode
         self.stopwatch = Stopwatch(programs)
         self.run_seconds = 0.0  # of the loop's programs, compilation apart
         self.loop_seconds = 0.0  # these, and Python, logging, checkpoints, transfer
@@ -143,6 +144,7 @@ class TrainingLoop:
         )
         summary = jax.device_get(summary)
         self._count_acting(summary, 'env_steps')
+        self.last_steps = int(summary.env_steps[0])
         metrics, learn_seconds = None, 0.0
         if (self.episode + 1) % self.config.learner.episodes_per_round == 0:
             (self.state, metrics), learn_seconds = self.stopwatch.run(
@@ -172,22 +174,17 @@ class TrainingLoop:
 
     def _validate_if_due(self) -> np.ndarray | None:
         """Mean return `[B]` on held-out starts; the best parameters are kept."""
-        settings = self.config.training
-        due = (self.episode + 1) % settings.validation_interval == 0
-        if not settings.validation_episodes or not due:
+        count = self.config.training.validation_episodes
+        if not count or (self.episode + 1) % self.config.validation_interval:
             return None
-        summary = self._play_validation()
+        (summary, _), _ = self.stopwatch.run(
+            self.programs.play, 'validation', self.state, self.state.learner.params,
+            np.arange(count),
+        )  # fmt: skip
+        summary = jax.device_get(summary)
         self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
-        returns = np.mean(summary.episode_return, axis=1)
-        self.state = self.programs.keep_best(self.state, returns)
-        return returns
-
-    def _play_validation(self) -> Summary:
-        numbers = np.arange(self.config.training.validation_episodes)
-        (summary, self.recording), _ = self.stopwatch.run(
-            self.programs.play, 'validation', self.state, self.state.learner.params, numbers
-        )
-        return jax.device_get(summary)
+        self.state = self.programs.keep_best(self.state, summary.episode_return)
+        return np.mean(summary.episode_return, axis=1)
 
     def _count_acting(self, summary: Summary, counter: str) -> None:
         """Real steps, and the physics steps of the planner's models behind them."""
@@ -216,10 +213,9 @@ class TrainingLoop:
 
     def _finish(self) -> None:
         """The figure of one episode, and the speeds in the manifest."""
-        settings = self.config.training
-        unrecorded = self.recording is None or self.config.episodes % settings.validation_interval
-        if self.config.learns and settings.validation_episodes and unrecorded:
-            self._play_validation()
+        if self.config.learns and self.last_steps:
+            one = jax.tree.map(lambda x: x[0], self.state.buffer)
+            self.recording = replay_buffer.latest(one, self.last_steps)
         if self.recording is not None:
             try:
                 plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')

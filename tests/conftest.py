@@ -69,7 +69,11 @@ def tiny_config(**changes):
     }
     agent = changes.pop('agent', 'mpq')
     if agent == 'softq':
-        fields |= {'planner.horizon': 1, 'learner.num_minibatches': 3}
+        fields |= {'planner.horizon': 1, 'learner.epochs': 1}
+    if agent == 'none':
+        fields |= {'planner.horizon': 1, 'planner.num_samples': 1, 'planner.num_model_draws': 1}
+    if changes.get('real_system', 'simulated') != 'simulated':
+        fields['training.validation_interval'] = 0
     return mpq_jax.set_fields(mpq_jax.preset('pendulum', agent), fields | changes)
 
 

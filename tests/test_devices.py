@@ -25,7 +25,7 @@ played, _ = programs.play('test', state, params, [0])
 state, summary = programs.collect(state, 0)
 plan = to_host(state.buffer.storage.action, 3, filled=1)[:, 0]
 state, metrics = programs.learn(state, 0)
-state = programs.keep_best(state, np.array([3.0, 1.0, 2.0]))
+state = programs.keep_best(state, np.array([[3.0], [1.0], [2.0]]))
 checkpointer = Checkpointer(Path(sys.argv[1] + '.checkpoints'))
 checkpointer.save(Checkpoint(1, state, {}, config))
 end = checkpointer.restore(programs.state_shapes(), config)[0].state
@@ -40,7 +40,7 @@ np.savez(
     returns=summary.episode_return,
     played=played.episode_return,
     q_loss=metrics.q_loss,
-    best=to_host(state.best_return, 3),
+    best=to_host(state.best_returns, 3),
     **{f'p{i}': to_host(leaf, 3) for i, leaf in enumerate(jax.tree.leaves(state.learner.params))},
 )
 """

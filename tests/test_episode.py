@@ -38,13 +38,17 @@ def test_a_time_limit_keeps_every_step_and_terminates_none():
 
 def test_a_termination_ends_the_episode_and_is_stored():
     task = clock(
+        cost=lambda reading, variables, action: reading.qvel[0],
         terminated=lambda reading, variables: reading.qvel[0] >= 4,
+        terminal_cost=lambda reading, variables: 100.0 * reading.qvel[0],
         success=lambda reading, variables: reading.qvel[0] == 4,
     )
     episode = episode_of(task)
     np.testing.assert_array_equal(episode.valid, np.arange(10) < 4)
     np.testing.assert_array_equal(episode.transitions.terminated[:4], [False, False, False, True])
     assert episode.summary.success and episode.summary.env_steps == 4
+    assert episode.summary.episode_return == -(0 + 1 + 2 + 3) - 400
+    assert episode.transitions.next_terminal_cost[3] == 400
     assert not episode_of(clock()).summary.success
 
 
@@ -58,6 +62,21 @@ def test_a_nonfinite_real_step_ends_the_episode_and_is_not_stored():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept))
     assert episode.summary.nonfinite_steps == 1 and episode.summary.env_steps == 6
     assert np.isfinite(episode.summary.episode_return)
+
+
+def test_an_episode_without_a_single_step_has_no_return():
+    """Costs are at least 0 here: a return of 0 would be the best there is."""
+    simulator = make_simulator(clock())
+    broken = dataclasses.replace(
+        simulator,
+        step=lambda model, state, action: (
+            state._replace(qpos=jnp.nan * state.qpos), simulator.read(model, state),
+        ),
+    )  # fmt: skip
+    summary = jax.jit(
+        lambda key: run_episode(PLANNER, Agent(simulator, None), broken, (), (), key).summary
+    )(jax.random.key(0))
+    assert summary.env_steps == 0 and np.isnan(summary.episode_return)
 
 
 def test_the_plan_that_is_kept_is_the_one_the_agent_had(equations_pendulum):

@@ -21,6 +21,7 @@ from mpq_jax.simulator import make_simulator
 from mpq_jax.tasks import RandomizedParameter
 from mpq_jax.validation import ConfigError
 from tests.conftest import lq_task, tiny_config
+from tests.test_command_line import run as run_command
 
 # A cart whose named sensors must belong to the state they come with.
 CART = """
@@ -61,7 +62,7 @@ def test_a_run_on_native_mujoco_trains_and_evaluates(tmp_path):
     assert np.isfinite(read_table(run.metrics_file, 'return')).all()
     assert (read_table(run.metrics_file, 'env_steps')[:, -1] == 400).all()
     result = mpq_jax.evaluate(run.path, 2)
-    assert result['parameters'] == 'best'
+    assert result['parameters'] == 'last'
     assert len(result['return']['per_seed']['0']['episodes']) == 2
 
 
@@ -135,3 +136,18 @@ def test_settings_of_the_data_that_do_not_go_together():
         tiny_config(q_data='dr', real_system='mujoco').validate()
     with pytest.raises(ConfigError, match='one of simulated, mujoco'):
         tiny_config(real_system='bullet').validate()
+
+
+def test_baselines_of_a_run_on_randomised_models_run(tmp_path):
+    """Q learns from models; what it is held against plays on the real system."""
+    flags = [f'--set={name}={value}' for name, value in tiny_flags_of_dr().items()]
+    result = run_command('train', *flags, '--baselines', f'--run_dir={tmp_path / "run"}')
+    assert result.returncode == 0, result.stderr
+    for label in ('MPQ H=3, DR data', 'no control', 'MPPI H=3', 'MPPI H=32'):
+        assert label in result.stdout, label
+
+
+def tiny_flags_of_dr():
+    config = tiny_config(q_data='dr', dr_bank_size=4, episodes=2)
+    changed = mpq_jax.overrides.differences(config, mpq_jax.preset('pendulum'))
+    return {name: value for name, (value, _) in changed.items()}

@@ -13,6 +13,7 @@ from mpq_jax.metrics import COLUMNS, read_rows, read_table
 from mpq_jax.simulator import make_simulator
 from mpq_jax.statistics import confidence_interval
 from mpq_jax.tasks import register_task
+from mpq_jax.tasks.terminal_costs import cost_to_go
 from tests.conftest import lq_task
 
 
@@ -40,7 +41,9 @@ def counting_task(steps_in_success, **changes):
 )
 def test_three_figures_of_success(steps_in_success, ends_at, expected):
     task = counting_task(
-        steps_in_success, terminated=lambda reading, variables: reading.qvel[0] >= ends_at
+        steps_in_success,
+        terminated=lambda reading, variables: reading.qvel[0] >= ends_at,
+        terminal_cost=cost_to_go(0.0, 0.9),
     )
     simulator = make_simulator(task)
     planner = PlannerConfig(horizon=2, num_samples=4, num_model_draws=1)

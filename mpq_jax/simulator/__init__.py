@@ -3,10 +3,28 @@
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator.equations_simulator import make_equations_simulator
 from mpq_jax.simulator.native_simulator import make_native_simulator
-from mpq_jax.simulator.simulator import Model, Rollout, Simulator, State, rollout
+from mpq_jax.simulator.simulator import (
+    Model,
+    Rollout,
+    Simulator,
+    State,
+    all_finite,
+    ending,
+    rollout,
+)
+from mpq_jax.tasks.check import check_task
 from mpq_jax.tasks.task import Task
 
-__all__ = ['Model', 'Rollout', 'Simulator', 'State', 'make_simulator', 'rollout']
+__all__ = [
+    'Model',
+    'Rollout',
+    'Simulator',
+    'State',
+    'all_finite',
+    'ending',
+    'make_simulator',
+    'rollout',
+]
 
 
 def _make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
@@ -23,7 +41,14 @@ _BACKENDS = {
 
 
 def make_simulator(task: Task, physics: PhysicsConfig | None = None) -> Simulator:
-    """The simulator of a task; backend 'auto' is MJX where the task has an MJCF."""
+    """The simulator of a task; backend 'auto' is MJX where the task has an MJCF.
+
+    Raises:
+      TaskError: a function of the task that cannot be used (`check_task`), or a plant that the
+        backend cannot simulate.
+      ConfigError: a timestep that does not divide the task's control timestep.
+    """
+    check_task(task)
     physics = physics or PhysicsConfig()
     backend = physics.backend
     if backend == 'auto':

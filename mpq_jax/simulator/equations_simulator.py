@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.simulator.mujoco_model import load_model
 from mpq_jax.simulator.simulator import Simulator, State
+from mpq_jax.tasks.plant import read_mjcf
 from mpq_jax.tasks.task import Reading, Task
 from mpq_jax.validation import TaskError
 
@@ -14,16 +14,12 @@ def make_equations_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     """Builds a simulator from `task.equations`; its model is the parameters by name.
 
     Raises:
-      TaskError: the task has no equations, or neither an MJCF nor an action size.
+      TaskError: the task has no equations.
     """
     equations = task.equations
     if equations is None:
         raise TaskError(f"task {task.name!r} has no equations: use backend 'mjx'")
-    action_size = task.action_size
-    if action_size is None:
-        if task.mjcf is None:
-            raise TaskError(f'task {task.name!r} has equations and no MJCF: it needs action_size')
-        action_size = load_model(task, PhysicsConfig()).nu
+    action_size = read_mjcf(task).nu if task.action_size is None else task.action_size
 
     def read(model, state: State) -> Reading:
         return Reading(state.qpos, state.qvel, {})

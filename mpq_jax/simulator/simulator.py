@@ -67,29 +67,84 @@ class Simulator:
 
 
 class Rollout(NamedTuple):
-    """A plan carried out on one model; `[T]` is the number of model steps."""
+    """A plan carried out on one model; `[T]` is the number of model steps.
+
+    Where the task terminates at s_t, the first such state, `costs[t]` is its terminal cost, the
+    costs after it are 0, and the trajectory stays where it is.
+    """
 
     costs: jax.Array  # [T], of each state and action a step was taken from
     state: State  # after the last step
     reading: Reading  # of that state
+    # Whether no state before the last one terminated, bool; None for tasks that never terminate.
+    alive: jax.Array | None = None
 
 
 def rollout(simulator: Simulator, model: Model, state: State, actions: jax.Array) -> Rollout:
     """Takes actions `[T, nu]` one after the other; T = 0 only reads the state."""
-
-    cost, variables = simulator.task.cost, state.variables
+    task, variables = simulator.task, state.variables
 
     def step(state, action):
         following, reading = simulator.step(model, state, action)
-        return following, cost(reading, variables, action)
+        return following, task.cost(reading, variables, action)
 
+    if task.terminated is not None:
+        return _terminating_rollout(simulator, model, state, actions)
     if simulator.trajectory is not None:
-        readings, state = simulator.trajectory(model, state, actions)
-        before, last = (jax.tree.map(lambda x, at=at: x[at], readings) for at in (slice(-1), -1))
-        costs = jax.vmap(cost, in_axes=(0, None, 0))(before, variables, actions)
+        before, last, state = _readings(simulator, model, state, actions)
+        costs = jax.vmap(task.cost, in_axes=(0, None, 0))(before, variables, actions)
         return Rollout(costs, state, last)
     if actions.shape[0]:
         state, costs = jax.lax.scan(step, state, actions)
     else:
         costs = jnp.zeros(0)
     return Rollout(costs, state, simulator.read(model, state))
+
+
+def _terminating_rollout(simulator: Simulator, model: Model, start: State, actions) -> Rollout:
+    """The same for a task that terminates: every step looks whether it is still alive."""
+    task, variables = simulator.task, start.variables
+
+    def look(alive, reading, action):
+        """Whether s_{t+1} is reached, and the cost of s_t: NaN if it is not finite itself."""
+        ends, ending_cost = ending(task, reading, variables)
+        cost = jnp.where(ends, ending_cost, task.cost(reading, variables, action))
+        cost = jnp.where(all_finite(reading), cost, jnp.nan)
+        return alive & ~ends, jnp.where(alive, cost, 0.0)
+
+    def step(carry, action):
+        state, alive = carry
+        following, reading = simulator.step(model, state, action)
+        alive, cost = look(alive, reading, action)
+        state = jax.tree.map(lambda new, old: jnp.where(alive, new, old), following, state)
+        return (state, alive), cost
+
+    alive = jnp.array(True)
+    if simulator.trajectory is not None:
+        before, last, state = _readings(simulator, model, start, actions)
+        alive, costs = jax.lax.scan(lambda alive, x: look(alive, *x), alive, (before, actions))
+        return Rollout(costs, state, last, alive)
+    if not actions.shape[0]:
+        return Rollout(jnp.zeros(0), start, simulator.read(model, start), alive)
+    (state, alive), costs = jax.lax.scan(step, (start, alive), actions)
+    return Rollout(costs, state, simulator.read(model, state), alive)
+
+
+def ending(task: Task, reading: Reading, variables: Variables) -> tuple[jax.Array, jax.Array]:
+    """Whether a task that can terminate does so here, and what that costs."""
+    assert task.terminated is not None and task.terminal_cost is not None  # checked when loaded
+    return task.terminated(reading, variables), task.terminal_cost(reading, variables)
+
+
+def _readings(simulator: Simulator, model: Model, state: State, actions):
+    """Of a backend that takes all steps at once: readings `[T]`, the last one, the last state."""
+    assert simulator.trajectory is not None
+    readings, state = simulator.trajectory(model, state, actions)
+    before, last = (jax.tree.map(lambda x, at=at: x[at], readings) for at in (slice(-1), -1))
+    return before, last, state
+
+
+def all_finite(tree) -> jax.Array:
+    """Whether every number in a pytree is finite."""
+    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+    return jnp.stack(leaves).all()

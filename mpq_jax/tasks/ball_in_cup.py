@@ -10,8 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mpq_jax.tasks.our_settings import FEW_STATES, physics
-from mpq_jax.tasks.paper_settings import LONG_HORIZON, PAPER_LEARNING, TABLE_3
+from mpq_jax.tasks.our_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
+from mpq_jax.tasks.paper_settings import LONG_HORIZON, TABLE_3, paper_presets
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 
 # Of the MJCF, in the plane (x, z), metres. qpos and qvel are (cup x, cup z, ball x, ball z).
@@ -112,11 +112,9 @@ def make_task() -> Task:
         | physics('planner_physics', 0.01, 2, 4)
         | FEW_STATES
         | {'planner.temperature': TEMPERATURE},
-        presets={
-            'paper': TABLE_3['BallInCupSparse']
-            | PAPER_LEARNING
-            | physics('planner_physics', 0.002, 4, 8)
-        },
+        presets=paper_presets('BallInCupSparse', **physics('planner_physics', 0.002, 4, 8)),
+        agent_settings=TEMPERATURES['ball_in_cup'],
+        settings_chosen_on=CHOSEN_ON['ball_in_cup'],
         long_horizon=LONG_HORIZON['BallInCupSparse'],
         signals={
             'ball to target [m]': lambda transitions: jnp.linalg.norm(

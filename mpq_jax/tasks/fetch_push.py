@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.tasks.our_settings import FEW_STATES, physics
-from mpq_jax.tasks.paper_settings import LONG_HORIZON, PAPER_LEARNING, TABLE_3
+from mpq_jax.tasks.our_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
+from mpq_jax.tasks.paper_settings import LONG_HORIZON, TABLE_3, paper_presets
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 
 # Metres, in the world. qpos is (gripper [3], block [3], block's quaternion [4]); the gripper is
@@ -161,12 +161,13 @@ def make_task() -> Task:
         | physics('planner_physics', 0.01, 4, 8)
         | FEW_STATES
         | {'planner.iterations': 2, 'planner.control_discount': 0.9},
-        presets={
-            'paper': TABLE_3['FetchPushBlock']
-            | PAPER_LEARNING
-            | physics('planner_physics', 0.002, 4, 8)
-            | {'planner.iterations': 1, 'planner.control_discount': 1.0}
-        },
+        presets=paper_presets(
+            'FetchPushBlock',
+            **physics('planner_physics', 0.002, 4, 8),
+            **{'planner.iterations': 1, 'planner.control_discount': 1.0},
+        ),
+        agent_settings=TEMPERATURES['fetch_push'],
+        settings_chosen_on=CHOSEN_ON['fetch_push'],
         long_horizon=LONG_HORIZON['FetchPushBlock'],
         goal=lambda variables: variables,
         signals={

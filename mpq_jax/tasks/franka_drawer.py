@@ -15,8 +15,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from mpq_jax.tasks.our_settings import FEW_STATES, physics
-from mpq_jax.tasks.paper_settings import LONG_HORIZON, PAPER_LEARNING, TABLE_3
+from mpq_jax.tasks.our_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
+from mpq_jax.tasks.paper_settings import LONG_HORIZON, TABLE_3, paper_presets
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 
 # Ours. qpos and qvel are the arm's seven joints and the drawer's displacement.
@@ -112,11 +112,9 @@ def make_task() -> Task:
         | physics('real_physics', 0.005, 4, 8)
         | physics('planner_physics', 0.02, 4, 8)
         | FEW_STATES,
-        presets={
-            'paper': TABLE_3['FrankaDrawerOpen']
-            | PAPER_LEARNING
-            | physics('planner_physics', 0.005, 4, 8)
-        },
+        presets=paper_presets('FrankaDrawerOpen', **physics('planner_physics', 0.005, 4, 8)),
+        agent_settings=TEMPERATURES['franka_drawer'],
+        settings_chosen_on=CHOSEN_ON['franka_drawer'],
         long_horizon=LONG_HORIZON['FrankaDrawerOpen'],
         signals={
             'drawer [m]': lambda transitions: transitions.state.qpos[:, 7],

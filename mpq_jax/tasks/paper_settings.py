@@ -4,6 +4,8 @@ What the table leaves open (how often and how much Q is trained) is not here: se
 defaults of `LearnerConfig` and `PAPER_LEARNING`, which are our choice.
 """
 
+from typing import Any
+
 
 def _row(horizon, episodes, samples, variance, temperature, step_size, target_iterations):
     return {
@@ -41,3 +43,22 @@ PAPER_LEARNING = {
     'learner.minibatch_size': 64,
     'learner.episodes_per_round': 1,
 }
+
+
+def paper_presets(name: str, **physics: Any) -> dict[str, dict[str, Any]]:
+    """Presets of a task of the paper, on top of its own settings.
+
+    Args:
+      name: the task's, in Table 3.
+      **physics: fields that undo what its settings change beside the table.
+
+    Returns:
+      'paper': Table 3 to the letter, with fresh targets for every minibatch; 'paper_learning': Q
+      learns as in 'paper', all else is the task's own.
+    """
+    row = TABLE_3[name]
+    iterations = {'learner.target_iterations': row['learner.target_iterations']}
+    return {
+        'paper': row | PAPER_LEARNING | physics,
+        'paper_learning': PAPER_LEARNING | iterations,
+    }

@@ -9,7 +9,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from mpq_jax.tasks.paper_settings import LONG_HORIZON, PAPER_LEARNING, TABLE_3
+from mpq_jax.tasks.our_settings import CHOSEN_ON, TEMPERATURES
+from mpq_jax.tasks.paper_settings import LONG_HORIZON, TABLE_3, paper_presets
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
 
 GRAVITY, MAX_TORQUE, MAX_SPEED, TIMESTEP = 10.0, 2.0, 8.0, 0.05
@@ -78,7 +79,9 @@ def make_task() -> Task:
         set_parameters=set_parameters,
         # One batch of the prior does as well as the paper's three iterations (BUILD_NOTES.md).
         settings=TABLE_3['PendulumSwingup'] | {'learner.target_iterations': 0},
-        presets={'paper': TABLE_3['PendulumSwingup'] | PAPER_LEARNING},
+        presets=paper_presets('PendulumSwingup'),
+        agent_settings=TEMPERATURES['pendulum'],
+        settings_chosen_on=CHOSEN_ON['pendulum'],
         long_horizon=LONG_HORIZON['PendulumSwingup'],
         signals={
             'angle [rad]': lambda transitions: wrap(transitions.state.qpos),

@@ -63,7 +63,11 @@ class Task:
     # Called with JAX or NumPy arrays: use their methods (`qvel.clip`), not one library's functions.
     after_physics_step: Callable[[Any, Any, float], tuple] | None = None
     success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
-    terminated: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
+    # Whether an episode ends here, other than by its time limit -> bool; and the cost of having
+    # ended in such a state -> scalar. Needed together: costs are to be kept small, so ending
+    # early for nothing would be the cheapest way to go (`mpq_jax.cost_to_go`, `alive_bonus`).
+    terminated: Callable[[Reading, Variables], jax.Array] | None = None
+    terminal_cost: Callable[[Reading, Variables], jax.Array] | None = None
     # The planner's uncertainty, and how values become a model: edits an MjModel in place,
     # before mj_setConst. With equations alone, the values are passed to them as they are.
     parameters: tuple[RandomizedParameter, ...] = ()
@@ -72,6 +76,9 @@ class Task:
     # sets of them by name, applied on top (--preset).
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    # What differs from `settings` for one agent: {'mppi': {'planner.temperature': 0.1}}.
+    agent_settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    settings_chosen_on: str = ''  # which seeds and starts; for the manifests of runs
     long_horizon: int = 32  # H of the plain MPPI that MPQ is compared with
     # For figures: label -> what to draw over time, from an episode's transitions `[T]`.
     signals: Mapping[str, Callable[[Any], Any]] = dataclasses.field(default_factory=dict)

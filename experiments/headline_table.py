@@ -1,0 +1,141 @@
+"""What the headline runs came to: every agent on every task, as far as it has run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpq_jax.tables import last_quarter
+from rich.console import Console
+
+import mpq_jax
+from experiments import headline_text, published
+from experiments.paper_figures import evaluated
+from mpq_jax.episode import SUCCESSES
+from mpq_jax.run_directory import manifest, write_atomically
+from mpq_jax.statistics import INTERVAL, better, confidence_interval
+from mpq_jax.sweep.results import Outcome, read_outcomes
+from mpq_jax.sweep.sweep_directory import SweepDirectory
+
+_DEFINITIONS = {
+    'training': 'a mean over all training episodes',
+    'last_quarter': 'a mean over the last quarter of them',
+    'not_by_itself': 'success at any step in those training episodes in which no control fails',
+    'test': 'with the last parameters, on starts of their own; the true system',
+    'success': 'at any step, the start included',
+    'success_at_end': 'at the last step',
+    'success_share': 'share of time',
+    'better': 'above no control, on the same seeds and starts: the interval of the paired '
+    'differences (of success at any step, or of returns) lies above 0',
+    'paper': 'one run: the mean of as many training episodes; success in 100 test episodes',
+    'interval': INTERVAL,
+}
+
+
+def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
+    """Writes `headline.json` and `headline.md` below the sweeps of the tasks; tests what trained.
+
+    Args:
+      path: the directory of the sweeps, each named after its task.
+      test_episodes: a seed, by task; 0: none.
+      console: where progress is shown.
+    """
+    rows = []
+    for task, count in test_episodes.items():
+        directory = SweepDirectory(path / task)
+        if directory.sweep_file.exists():
+            rows += _rows(task, directory, count, console)
+    content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
+    write_atomically(path / 'headline.json', json.dumps(content, indent=1) + '\n')
+    text = headline_text.markdown(rows)
+    write_atomically(path / 'headline.md', text)
+    console.print(text, markup=False)
+
+
+def _rows(
+    task: str, directory: SweepDirectory, test_episodes: int, console: Console
+) -> list[dict[str, Any]]:
+    outcomes = read_outcomes(directory)
+    reference = next((o for o in outcomes if o.fields['agent'] == 'none'), None)
+    rows = []
+    for outcome in outcomes:
+        tables = {
+            name: outcome.tables[name]
+            for name in ('return', *SUCCESSES)
+            if not np.isnan(outcome.tables[name]).all()
+        }
+        rows.append(
+            {
+                'task': task,
+                'chosen_on': mpq_jax.load_task(task).settings_chosen_on,
+                **outcome.fields,
+                'seeds': outcome.seeds,
+                'episodes': tables['return'].shape[1],
+                'training': {name: _figure(table, name) for name, table in tables.items()},
+                'last_quarter': {
+                    name: _figure(last_quarter(table), name) for name, table in tables.items()
+                },
+                **_against(outcome, reference),
+                'paper': _published(task, outcome),
+                'test': _test(outcome, directory, test_episodes, console)
+                if test_episodes and 'success' in tables
+                else None,
+            }
+        )
+    return rows
+
+
+def _figure(table: np.ndarray, name: str) -> dict[str, Any]:
+    """Of episodes `[S, E]`: the mean over seeds, its interval, every seed."""
+    return _over_seeds(table.mean(axis=1), table.shape[1] if name in SUCCESSES else None)
+
+
+def _over_seeds(values: np.ndarray, episodes: int | np.ndarray | None) -> dict[str, Any]:
+    low, high = confidence_interval(values, episodes)
+    numbers = {'mean': values.mean(), 'low': low, 'high': high}
+    rounded = {k: None if np.isnan(v) else round(float(v), 4) for k, v in numbers.items()}
+    return {**rounded, 'seeds': np.round(values, 4).tolist()}
+
+
+def _against(outcome: Outcome, reference: Outcome | None) -> dict[str, Any]:
+    """Held against no control in the very same episodes."""
+    if reference is None or reference is outcome:
+        return {}
+    measure = 'return' if np.isnan(outcome.tables['success']).all() else 'success'
+    own, idle = outcome.tables[measure], reference.tables[measure]
+    episodes = min(own.shape[1], idle.shape[1])
+    own, idle = own[:, :episodes], idle[:, :episodes]
+    found: dict[str, Any] = {'better': better(own.mean(axis=1), idle.mean(axis=1))}
+    if measure == 'success':
+        left = idle == 0
+        count = left.sum(axis=1)
+        found['not_by_itself'] = _over_seeds((own * left).sum(axis=1) / count, count)
+    return found
+
+
+def _published(task: str, outcome: Outcome) -> dict[str, float | None]:
+    agent, horizon = outcome.fields['agent'], outcome.fields['planner.horizon']
+    curve = published.training_curves(task).get((agent, horizon, 'biased'), np.array([]))
+    episodes = outcome.tables['return'].shape[1]
+    value = float(curve[episodes - 1]) if len(curve) >= episodes else None
+    if value is not None and mpq_jax.load_task(task).success is not None:
+        value = round(value / episodes, 4)  # published as a count
+    tested = published.success_rates(task).get((agent, horizon, 'real'))
+    return {'training': value, 'test': tested}
+
+
+def _test(
+    outcome: Outcome, directory: SweepDirectory, episodes: int, console: Console
+) -> dict[str, Any]:
+    results = [
+        evaluated(directory.path / cell['directory'], episodes, console)
+        for cell in directory.read()['cells']
+        if outcome.fields in cell['configurations']
+    ]
+    return {
+        name: _figure(
+            np.array([one['episodes'] for r in results for one in r[name]['per_seed'].values()]),
+            name,
+        )
+        for name in ('return', *SUCCESSES)
+    }

@@ -1,0 +1,76 @@
+"""The headline rows as a table in Markdown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mpq_jax.config import AGENT_NAMES
+from mpq_jax.episode import SUCCESSES
+
+_HEAD = (
+    '| task | agent | training: success at any step, at the end, share of time | last quarter | '
+    'of the episodes that do not succeed by themselves | test: any step, at the end, share of time '
+    '| paper: training, test |'
+)
+_RETURNS = '| task | agent | return, all episodes | last quarter | paper |'
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Two tables: tasks with returns alone, and tasks with successes."""
+    successes = [row for row in rows if 'success' in row['training']]
+    returns = [row for row in rows if 'success' not in row['training']]
+    parts = []
+    if returns:
+        parts.append('\n'.join([_RETURNS, _rule(_RETURNS), *map(_return_row, returns)]))
+    if successes:
+        parts.append('\n'.join([_HEAD, _rule(_HEAD), *map(_success_row, successes)]))
+    return '\n\n'.join(parts) + '\n'
+
+
+def _rule(head: str) -> str:
+    return '|' + '---|' * (head.count('|') - 1)
+
+
+def _return_row(row: dict[str, Any]) -> str:
+    figures = [_figure(row[part]['return'], 0) for part in ('training', 'last_quarter')]
+    paper = row['paper']['training']
+    return _line(row, [*figures, '' if paper is None else f'{paper:.0f}'])
+
+
+def _success_row(row: dict[str, Any]) -> str:
+    test, paper = row['test'], row['paper']
+    published = [paper[part] for part in ('training', 'test')]
+    known = ['-' if value is None else f'{value:.2f}' for value in published]
+    return _line(
+        row,
+        [
+            _three(row['training']),
+            _figure(row['last_quarter']['success'], 2),
+            _figure(row.get('not_by_itself'), 2),
+            _three(test) if test else '',
+            '' if published == [None, None] else ', '.join(known),
+        ],
+    )
+
+
+def _line(row: dict[str, Any], cells: list[str]) -> str:
+    horizon = '' if row['agent'] == 'none' else f' H={row["planner.horizon"]}'
+    agent = AGENT_NAMES[row['agent']] + horizon
+    if row.get('better') is False:
+        agent += ' (not better than no control)'
+    task = f'{row["task"]}, {len(row["seeds"])} seeds x {row["episodes"]}'
+    return '| ' + ' | '.join([task, agent, *cells]) + ' |'
+
+
+def _three(figures: dict[str, Any]) -> str:
+    first, *others = (figures[name] for name in SUCCESSES)
+    return ', '.join([_figure(first, 2), *(f'{other["mean"]:.2f}' for other in others)])
+
+
+def _figure(figure: dict[str, Any] | None, digits: int) -> str:
+    """A mean with its interval, or with its few seeds."""
+    if figure is None:
+        return ''
+    text = f'{figure["mean"]:.{digits}f}'
+    if figure['low'] is not None:
+        return f'{text} [{figure["low"]:.{digits}f}, {figure["high"]:.{digits}f}]'
+    return f'{text} ({", ".join(f"{seed:.{digits}f}" for seed in figure["seeds"])})'

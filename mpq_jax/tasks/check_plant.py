@@ -1,0 +1,93 @@
+"""The functions of a task that work on the plant: `control` and `after_physics_step`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from mpq_jax.tasks.task import Task
+from mpq_jax.tasks.tracing import called, check_returned, is_array, traced
+from mpq_jax.validation import TaskError
+
+_LEAD = 3  # rows of a batch; unlike most sizes of a plant
+
+
+def check_control(task: Task, model: mujoco.MjModel) -> None:
+    """`control` with JAX and NumPy arrays, single and with a leading axis."""
+    if task.control is None:
+        return
+    names = 'qpos', 'qvel', 'action'
+    wanted = f'finite actuator inputs [nu], here [{model.nu}], with the leading axes of its inputs'
+    rows = np.linspace(0.0, 0.5, _LEAD, dtype=np.float32)[:, None]
+    batch = (
+        model.qpos0.astype(np.float32) + rows,
+        np.zeros((_LEAD, model.nv), np.float32),
+        np.zeros((_LEAD, model.nu), np.float32) + rows,
+    )
+    _check_both(task, 'control', names, batch, (), [(model.nu,)], wanted)
+
+
+def check_physics_hook(task: Task, model: mujoco.MjModel) -> None:
+    """`after_physics_step` with JAX and NumPy arrays, single and with a leading axis."""
+    if task.after_physics_step is None:
+        return
+    names = 'qpos', 'qvel', 'timestep'
+    wanted = f'(qpos, qvel), finite and of the shapes it was given, [{model.nq}] and [{model.nv}]'
+    rows = np.linspace(0.0, 0.5, _LEAD, dtype=np.float32)[:, None]
+    batch = (
+        model.qpos0.astype(np.float32) + rows,
+        np.zeros((_LEAD, model.nv), np.float32) + rows,
+    )
+    shapes = [(model.nq,), (model.nv,)]
+    timestep = float(model.opt.timestep)
+    _check_both(task, 'after_physics_step', names, batch, (timestep,), shapes, wanted)
+
+
+def _check_both(
+    task: Task,
+    name: str,
+    names: tuple[str, ...],
+    batch: tuple[np.ndarray, ...],
+    rest: tuple,
+    shapes: Sequence[tuple[int, ...]],
+    wanted: str,
+) -> None:
+    """A function of arrays `[B, n]` or `[n]`, and `rest`, in all the ways that backends call it."""
+    fn: Callable = getattr(task, name)
+    single = tuple(x[-1] for x in batch)
+    results = []
+    for arguments, lead in ((single, ()), (batch, (_LEAD,))):
+        abstract = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arguments]
+        result = traced(task, name, names, *abstract, constants=rest)
+        check_returned(task, name, _fits(result, shapes, lead), result, wanted)
+        result = called(task, name, names, fn, *arguments, *rest)
+        check_returned(task, name, _fits(result, shapes, lead), result, wanted)
+        results.append(_parts(result))
+    for alone, some in zip(*results, strict=True):
+        if isinstance(some, jax.Array):
+            raise TaskError(
+                f'task {task.name!r}: {name} returned a JAX array for NumPy arrays: it must use '
+                "operators and the arrays' own methods (qvel.clip), which both have"
+            )
+        if not np.isfinite(some).all():
+            raise TaskError(f'task {task.name!r}: {name} returned {alone}: it must return {wanted}')
+        if not np.allclose(some[-1], alone, rtol=1e-4, atol=1e-6):
+            raise TaskError(
+                f'task {task.name!r}: {name} returned other numbers for a batch [{_LEAD}, n] than '
+                'for one of its rows alone: index from the right (qpos[..., 0])'
+            )
+
+
+def _parts(result: Any) -> tuple:
+    return tuple(result) if isinstance(result, tuple | list) else (result,)
+
+
+def _fits(result: Any, shapes: Sequence[tuple[int, ...]], lead: tuple[int, ...]) -> bool:
+    parts = _parts(result)
+    return len(parts) == len(shapes) and all(
+        is_array(part, jnp.floating, lead + shape)
+        for part, shape in zip(parts, shapes, strict=True)
+    )
