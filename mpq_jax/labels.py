@@ -6,7 +6,7 @@ from typing import Any
 from mpq_jax.config import AGENT_NAMES, Config
 from mpq_jax.overrides import get_field
 
-NO_CONTROL = 'no control'
+NO_CONTROL = AGENT_NAMES['none']
 
 
 def is_no_control(fields: Mapping[str, Any]) -> bool:
@@ -16,7 +16,7 @@ def is_no_control(fields: Mapping[str, Any]) -> bool:
 
 def agent_name(agent: str) -> str:
     """As tables and figures have it; what this version does not know stays as it is."""
-    return NO_CONTROL if is_no_control({'agent': agent}) else AGENT_NAMES.get(agent, agent)
+    return AGENT_NAMES.get(agent, agent)
 
 
 def agent_label(config: Config | Mapping[str, Any]) -> str:

@@ -9,8 +9,7 @@ from rich.console import Console
 
 import mpq_jax
 from experiments import comparison
-from mpq_jax import config as configs
-from mpq_jax import presets, report
+from mpq_jax import report
 from mpq_jax.labels import agent_label, field_label
 from mpq_jax.metrics import COLUMNS, MetricsWriter, iterate_rows, read_table
 from mpq_jax.run_directory import RunDirectory
@@ -20,12 +19,6 @@ from tests.conftest import tiny_config
 
 EPISODES = 8
 VARIANTS = ({'planner.temperature': 0.1}, {'planner.temperature': 1.0})
-
-
-@pytest.fixture
-def no_control(monkeypatch):
-    """The agent that does nothing, where this version does not have it."""
-    monkeypatch.setitem(configs.AGENT_NAMES, 'none', 'no control')
 
 
 def value(variant, seed, episode):
@@ -157,14 +150,14 @@ def test_the_report_has_a_configuration_a_variant(with_variants):
 
 
 @pytest.mark.parametrize('num_seeds', [2, 5])
-def test_success_stands_three_ways_beside_no_control(tmp_path, no_control, num_seeds):
+def test_success_stands_three_ways_beside_no_control(tmp_path, num_seeds):
     """Of eight episodes seed 0 and 1 succeed in four, MPPI in those that succeed by themselves."""
     fields = {'task': 'ball_in_cup', 'num_seeds': num_seeds, 'episodes': EPISODES}
     config = mpq_jax.set_fields(mpq_jax.preset('ball_in_cup'), fields)
     run = write_run(tmp_path / 'run', config, lambda seed, episode: float(episode < 4 + seed % 2))
     plain = mpq_jax.set_fields(config, {'agent': 'mppi'})
     write_run(run.baselines / 'mppi_h4', plain, lambda seed, episode: float(episode < 1 + seed % 2))
-    nothing = mpq_jax.set_fields(config, {'agent': 'none'})
+    nothing = mpq_jax.no_control(config)
     write_run(run.baselines / 'no_control', nothing, lambda s, e: float(e >= 7 - s % 2))
     text = closing_table(config, run)
     for heading in ('all episodes', 'last quarter', 'at the end', 'share of time'):
@@ -185,16 +178,12 @@ def test_success_stands_three_ways_beside_no_control(tmp_path, no_control, num_s
     assert (successes.low is None) is (num_seeds == 2)
 
 
-def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, no_control, monkeypatch):
+def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, monkeypatch):
     started = {}
 
     def train(config, path, **_):
         started[path.name] = (config.agent, config.planner.horizon)
 
-    def nothing(config):
-        return mpq_jax.set_fields(config, {'agent': 'none', 'planner.horizon': 1})
-
-    monkeypatch.setattr(presets, 'no_control', nothing, raising=False)
     monkeypatch.setattr(mpq_jax, 'train', train)
     config = mpq_jax.preset('pendulum')
     comparison.run_baselines(config, RunDirectory(tmp_path), Console(quiet=True))
@@ -203,7 +192,7 @@ def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, no_control,
     }  # fmt: skip
 
 
-def test_what_an_agent_is_called(no_control):
+def test_what_an_agent_is_called():
     true = {'planner_model': 'true', 'q_data': 'dr'}
     config = mpq_jax.set_fields(mpq_jax.preset('pendulum'), true)
     fields = {'agent': 'mpq', 'planner.horizon': 8} | true
