@@ -9,9 +9,8 @@ from rich.console import Console
 import mpq_jax
 from experiments import comparison, published, table_rows
 from mpq_jax import plots
-from mpq_jax.config import AGENT_NAMES
 from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import NO_CONTROL, agent_label, is_no_control
+from mpq_jax.labels import agent_label, agent_name, is_no_control
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.seed_curves import caption, curve_styles, draw_figures
 from mpq_jax.sweep.grid import Fields
@@ -131,7 +130,7 @@ def _draw_ablation(rows: list[dict[str, Any]], measure: str, directory: SweepDir
     figure = plots.new_figure(10, 4.4)
     counted = 'successes' if measure == 'success' else 'mean return'
     agents = list(dict.fromkeys(row['agent'] for row in rows))
-    names = [NO_CONTROL if is_no_control({'agent': a}) else AGENT_NAMES[a] for a in agents]
+    names = [agent_name(agent) for agent in agents]
     for axes, name, title in zip(
         figure.subplots(1, 2),
         (measure, 'last_quarter'),

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import is_no_control
+from mpq_jax.labels import agent_name, is_no_control
 from mpq_jax.run_directory import write_atomically
 from mpq_jax.statistics import INTERVAL, against, confidence_interval
 from mpq_jax.sweep.grid import Fields
@@ -120,7 +120,7 @@ def _text(row: dict[str, Any], name: str) -> str:
     value, low, high = row[name], row.get(f'{name}_low'), row.get(f'{name}_high')
     seeds = row.get(f'{name}_by_seed', ())
     if not isinstance(value, float):
-        return '' if value is None else str(value)
+        return '' if value is None else agent_name(str(value)) if name == 'agent' else str(value)
     if low is not None and high is not None:
         return f'{_number(value)} [{_number(low)}, {_number(high)}]'
     return _number(value) + (f' ({", ".join(map(_number, seeds))})' if len(seeds) > 1 else '')

@@ -6,11 +6,12 @@ import numpy as np
 
 LEAST_SEEDS = 5  # below, no interval holds what it promises: the seeds themselves are shown
 
-# What (low, high) are, for the files that hold them.
-INTERVAL = (
+# What (low, high) are: for readers, and for the files that hold them.
+INTERVAL_IN_WORDS = (
     "95 % interval of the mean over seeds: Student's t; for figures of success of arcsine-"
-    f'transformed rates, with the binomial variance at least; null below {LEAST_SEEDS} seeds'
+    'transformed rates, with the binomial variance at least'
 )
+INTERVAL = f'{INTERVAL_IN_WORDS}; null below {LEAST_SEEDS} seeds'
 
 Interval = tuple[np.ndarray, np.ndarray]
 

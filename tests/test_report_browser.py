@@ -94,6 +94,19 @@ def test_a_configuration_can_be_hidden_by_field_and_by_name(opened):
     assert curves_shown(opened) == labels[1:]
 
 
+def test_few_seeds_are_lines_and_no_control_is_grey(browser, tmp_path):
+    report_files.write_run(tmp_path / 'run', 2, seeds=3)
+    report_files.write_run(tmp_path / 'run' / 'baselines' / 'no_control', 4)
+    config = tmp_path / 'run' / 'baselines' / 'no_control' / 'config.json'
+    config.write_text(config.read_text().replace('"mpq"', '"none"'))
+    browser.get(write_report(tmp_path / 'run').as_uri())
+    assert curves_shown(browser) == ['MPQ H=2', 'no control']
+    assert len(all_of(browser, '#chart .seed')) == 3 and len(all_of(browser, '#chart .band')) == 1
+    colors = [path.value_of_css_property('stroke') for path in all_of(browser, '#chart .mean')]
+    assert colors[1] == 'rgb(125, 138, 148)' != colors[0]
+    assert browser.get_log('browser') == []
+
+
 def test_every_measure_and_axis_is_drawn(opened):
     for axis in all_of(opened, '#axis option'):
         axis.click()

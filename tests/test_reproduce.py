@@ -11,7 +11,6 @@ from PIL import Image
 from rich.console import Console
 
 from experiments import paper_figures, published
-from mpq_jax import config, presets
 from mpq_jax.metrics import MetricsWriter
 from mpq_jax.run_directory import write_atomically
 from mpq_jax.sweep.grid import Grid
@@ -36,13 +35,6 @@ def point(agent, horizon, planner_model='biased', q_data='real'):
         'planner_model': planner_model,
         'q_data': q_data,
     }
-
-
-@pytest.fixture
-def no_control(monkeypatch):
-    """The agent that does nothing, where this version does not have it."""
-    monkeypatch.setitem(config.AGENT_NAMES, 'none', 'no control')
-    monkeypatch.setitem(presets._AGENTS, 'none', {'planner.horizon': 1})
 
 
 def made_up(path, points, values, task='ball_in_cup'):
@@ -120,7 +112,7 @@ def test_the_horizon_ablation_stands_beside_the_papers_counts(tmp_path):
 
 
 @pytest.mark.parametrize('seeds', [2, 5])
-def test_what_is_not_better_than_no_control_is_said_to_be_so(tmp_path, no_control, seeds):
+def test_what_is_not_better_than_no_control_is_said_to_be_so(tmp_path, seeds):
     """MPPI succeeds as often as no control does, in other episodes; MPQ always."""
     points = [point('none', 1), point('mpq', 4), point('mppi', 4)]
     nothing = np.zeros((seeds, 40))

@@ -41,17 +41,17 @@ RATES = {
 }
 
 
-def coverage_of_returns(name, seeds):
+def coverage_of_returns(name, seeds, repeats=REPEATS):
     """(share of intervals that hold the mean, their mean width)."""
     draw, mean, _ = RETURNS[name]
-    low, high = confidence_interval(draw(np.random.default_rng(seeds), (seeds, REPEATS)))
+    low, high = confidence_interval(draw(np.random.default_rng(seeds), (seeds, repeats)))
     return np.mean((low <= mean) & (mean <= high)), np.mean(high - low)
 
 
-def coverage_of_rates(mean, concentration, seeds):
+def coverage_of_rates(mean, concentration, seeds, repeats=REPEATS):
     """The same for success; the third is the largest width."""
     rng = np.random.default_rng(seeds)
-    rates = rng.beta(mean * concentration, (1 - mean) * concentration, (seeds, REPEATS))
+    rates = rng.beta(mean * concentration, (1 - mean) * concentration, (seeds, repeats))
     measured = rng.binomial(EPISODES, rates) / EPISODES
     low, high = confidence_interval(measured, EPISODES)
     assert (low >= 0).all() and (high <= 1).all() and (high > low).all()
@@ -172,15 +172,15 @@ def test_a_reference_is_compared_on_the_seeds_that_both_have():
     assert against({8: 1.0}, reference) == against({0: 1.0}, None) == ''
 
 
-def print_coverage():
-    """A markdown table: nominal 95 %, each row of `REPEATS` repeats."""
+def print_coverage(repeats=100_000):
+    """A markdown table: nominal 95 %, each row of so many repeats."""
     print('| figures | seeds | coverage | mean width |\n|---|---|---|---|')
     for name, seeds in itertools.product(RETURNS, SEEDS):
-        covered, width = coverage_of_returns(name, seeds)
+        covered, width = coverage_of_returns(name, seeds, repeats)
         print(f'| returns: {name} | {seeds} | {covered:.3f} | {width:.2f} |')
     for mean, (concentrations, _) in RATES.items():
         for concentration, seeds in itertools.product(concentrations, SEEDS):
-            covered, width, _ = coverage_of_rates(mean, concentration, seeds)
+            covered, width, _ = coverage_of_rates(mean, concentration, seeds, repeats)
             name = f'success of {EPISODES}: Beta, mean {mean}, a + b = {concentration}'
             print(f'| {name} | {seeds} | {covered:.3f} | {width:.3f} |')
 

@@ -11,6 +11,7 @@ from mpq_jax.config import PlannerConfig
 from mpq_jax.episode import SUCCESSES, run_episode
 from mpq_jax.metrics import COLUMNS, read_rows, read_table
 from mpq_jax.simulator import make_simulator
+from mpq_jax.statistics import confidence_interval
 from mpq_jax.tasks import register_task
 from mpq_jax.tasks.terminal_costs import cost_to_go
 from tests.conftest import lq_task
@@ -56,7 +57,7 @@ def test_three_figures_of_success(steps_in_success, ends_at, expected):
 
 def test_success_reaches_metrics_and_evaluation(tmp_path):
     register_task('counting', lambda: counting_task([3, 4]))
-    changes = {'num_seeds': 2, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
+    changes = {'num_seeds': 5, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
                'planner.num_model_draws': 1}  # fmt: skip
     run = mpq_jax.train(
         mpq_jax.set_fields(mpq_jax.preset('counting', 'mppi'), changes), tmp_path / 'run'
@@ -67,6 +68,10 @@ def test_success_reaches_metrics_and_evaluation(tmp_path):
     result = mpq_jax.evaluate(run.path, 2)
     means = [result[name]['mean'] for name in SUCCESSES]
     np.testing.assert_allclose(means, (1.0, 0.0, 0.2), rtol=1e-6)
+    for name, mean in zip(SUCCESSES, means, strict=True):  # rates of two episodes a seed
+        expected = confidence_interval(np.full(5, mean), 2)
+        np.testing.assert_allclose((result[name]['low'], result[name]['high']), expected)
+    assert result['return']['low'] < result['return']['mean'] < result['return']['high']
 
 
 def test_metrics_from_before_a_column_was_added_can_be_read(tmp_path):

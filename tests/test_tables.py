@@ -9,8 +9,7 @@ from rich.console import Console
 
 import mpq_jax
 from experiments import comparison
-from mpq_jax import config as configs
-from mpq_jax import plots, presets, report, seed_curves
+from mpq_jax import report
 from mpq_jax.labels import agent_label, field_label
 from mpq_jax.metrics import COLUMNS, MetricsWriter, iterate_rows, read_table
 from mpq_jax.run_directory import RunDirectory
@@ -20,12 +19,6 @@ from tests.conftest import tiny_config
 
 EPISODES = 8
 VARIANTS = ({'planner.temperature': 0.1}, {'planner.temperature': 1.0})
-
-
-@pytest.fixture
-def no_control(monkeypatch):
-    """The agent that does nothing, where this version does not have it."""
-    monkeypatch.setitem(configs.AGENT_NAMES, 'none', 'no control')
 
 
 def value(variant, seed, episode):
@@ -157,14 +150,14 @@ def test_the_report_has_a_configuration_a_variant(with_variants):
 
 
 @pytest.mark.parametrize('num_seeds', [2, 5])
-def test_success_stands_three_ways_beside_no_control(tmp_path, no_control, num_seeds):
+def test_success_stands_three_ways_beside_no_control(tmp_path, num_seeds):
     """Of eight episodes seed 0 and 1 succeed in four, MPPI in those that succeed by themselves."""
     fields = {'task': 'ball_in_cup', 'num_seeds': num_seeds, 'episodes': EPISODES}
     config = mpq_jax.set_fields(mpq_jax.preset('ball_in_cup'), fields)
     run = write_run(tmp_path / 'run', config, lambda seed, episode: float(episode < 4 + seed % 2))
     plain = mpq_jax.set_fields(config, {'agent': 'mppi'})
     write_run(run.baselines / 'mppi_h4', plain, lambda seed, episode: float(episode < 1 + seed % 2))
-    nothing = mpq_jax.set_fields(config, {'agent': 'none'})
+    nothing = mpq_jax.no_control(config)
     write_run(run.baselines / 'no_control', nothing, lambda s, e: float(e >= 7 - s % 2))
     text = closing_table(config, run)
     for heading in ('all episodes', 'last quarter', 'at the end', 'share of time'):
@@ -185,16 +178,12 @@ def test_success_stands_three_ways_beside_no_control(tmp_path, no_control, num_s
     assert (successes.low is None) is (num_seeds == 2)
 
 
-def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, no_control, monkeypatch):
+def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, monkeypatch):
     started = {}
 
     def train(config, path, **_):
         started[path.name] = (config.agent, config.planner.horizon)
 
-    def nothing(config):
-        return mpq_jax.set_fields(config, {'agent': 'none', 'planner.horizon': 1})
-
-    monkeypatch.setattr(presets, 'no_control', nothing, raising=False)
     monkeypatch.setattr(mpq_jax, 'train', train)
     config = mpq_jax.preset('pendulum')
     comparison.run_baselines(config, RunDirectory(tmp_path), Console(quiet=True))
@@ -203,7 +192,7 @@ def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, no_control,
     }  # fmt: skip
 
 
-def test_what_an_agent_is_called(no_control):
+def test_what_an_agent_is_called():
     true = {'planner_model': 'true', 'q_data': 'dr'}
     config = mpq_jax.set_fields(mpq_jax.preset('pendulum'), true)
     fields = {'agent': 'mpq', 'planner.horizon': 8} | true
@@ -211,48 +200,5 @@ def test_what_an_agent_is_called(no_control):
     assert agent_label({'agent': 'softq', 'planner.horizon': 1}) == 'SoftQ H=1'
     assert agent_label({'agent': 'none', 'planner.horizon': 8}) == 'no control'
     assert field_label({'agent': 'mpq', 'planner.horizon': 8}) == 'agent=mpq, horizon=8'
-    nothing = {'agent': 'none', 'planner.horizon': 8, 'task': 'pendulum'}
+    nothing = {'agent': 'none', 'planner.horizon': 8, 'q_data': 'real', 'task': 'pendulum'}
     assert field_label(nothing) == 'no control, task=pendulum'
-
-
-def test_no_curve_is_dropped_and_grey_is_no_controls():
-    labels = ['no control', *(f'MPQ H={h}' for h in range(12))]
-    styles = seed_curves.curve_styles(labels)
-    assert styles[0]['color'] == '#7d8a94'
-    assert len({(style['color'], style['ls']) for style in styles}) == 13
-    assert all(style['color'] != '#7d8a94' for style in styles[1:])
-
-
-def test_a_figure_has_every_curve_and_few_seeds_as_lines(tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr(plots, 'save', lambda figure, path: figures.append(figure))
-    curves = {f'MPQ H={h}': np.full((2, 20), float(h)) for h in range(8)} | {
-        'no control': np.zeros((6, 20))
-    }
-    plots.learning_curve(curves, tmp_path / 'a.png', 'ours', {}, 'return')
-    for axes in figures[0].axes:
-        labels = [line.get_label() for line in axes.lines if not line.get_label().startswith('_')]
-        assert labels == list(curves)
-        assert len(axes.lines) == 9 + 8 * 2 and len(axes.collections) == 1  # one band
-    title = figures[0].get_suptitle()
-    assert 'band: 95 % interval' in title and 'thin lines: the seeds' in title
-    assert seed_curves.caption([2, 2]) == 'mean of 2 seeds, thin lines: the seeds'
-    assert seed_curves.caption([8]) == 'mean of 8 seeds, band: 95 % interval'
-
-
-@pytest.mark.parametrize('measure', ['return', 'success'])
-def test_bands_are_the_intervals_of_what_is_drawn(tmp_path, monkeypatch, measure):
-    """Successes since the first episode: as a count, of rates over so many episodes."""
-    figures = []
-    monkeypatch.setattr(plots, 'save', lambda figure, path: figures.append(figure))
-    table = np.random.default_rng(0).integers(0, 2, (6, 20)).astype(float)
-    plots.learning_curve({'MPQ H=4': table}, tmp_path / 'a.png', 'ours', {}, measure)
-    (band,) = figures[0].axes[1].collections
-    edges = band.get_paths()[0].vertices
-    at_last = edges[edges[:, 0] == 20][:, 1]
-    rates = table.mean(axis=1)
-    if measure == 'return':
-        low, high = mpq_jax.statistics.confidence_interval(rates)
-    else:
-        low, high = 20 * np.array(mpq_jax.statistics.confidence_interval(rates, 20))
-    np.testing.assert_allclose([at_last.min(), at_last.max()], [low, high])

@@ -8,7 +8,7 @@ import numpy as np
 
 from mpq_jax.episode import SUCCESSES
 from mpq_jax.report.content import Curve
-from mpq_jax.statistics import confidence_interval
+from mpq_jax.statistics import LEAST_SEEDS, confidence_interval
 
 _AXES = {'model_steps': 'model steps a seed', 'env_steps': 'environment steps a seed'}
 _LABELS = {
@@ -23,7 +23,7 @@ _LABELS = {
     'q_loss': 'loss of Q',
     'effective_sample_size': 'effective sample size',
 }
-_SEED_VALUES = 60_000  # of one measure, beyond which seeds are not drawn one by one
+_SEED_VALUES = 60_000  # of one measure, beyond which many seeds are not drawn one by one
 
 Numbers = list[float | int | None]
 
@@ -101,7 +101,8 @@ def _drawable(curve: Curve, measures: Mapping[str, np.ndarray], with_seeds: bool
         counts = np.isfinite(table[:, at]).sum(axis=0)
         if (counts < len(curve.seeds)).any():
             drawn[name]['count'] = counts.tolist()
-        if with_seeds and len(curve.seeds) > 1:
+        few = len(curve.seeds) < LEAST_SEEDS  # no interval to draw
+        if (with_seeds or few) and len(curve.seeds) > 1:
             drawn[name]['seeds'] = [_numbers(row[at]) for row in table]
     return {
         'label': curve.label,

@@ -12,7 +12,7 @@ from mpq_jax.episode import SUCCESSES
 from mpq_jax.labels import field_label
 from mpq_jax.report import files
 from mpq_jax.report.content import Cell, Curve, Interval, Table
-from mpq_jax.statistics import INTERVAL, confidence_interval
+from mpq_jax.statistics import INTERVAL_IN_WORDS, confidence_interval
 from mpq_jax.tables import last_quarter
 from mpq_jax.validation import ConfigError, TaskError
 
@@ -23,7 +23,7 @@ _WORDS = {
     'success_at_end': 'success at the end',
     'success_share': 'success, share of time',
 }
-_BRACKETS = f'In brackets: {INTERVAL.partition("; null")[0]}; in parentheses: few seeds, each.'
+_BRACKETS = f'In brackets: {INTERVAL_IN_WORDS}; in parentheses: few seeds, each.'
 
 
 def settings(config: Mapping[str, Any], swept: Mapping[str, Sequence[Any]]) -> Table:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpq_jax.labels import field_label
+from mpq_jax.labels import NO_CONTROL, field_label
 from mpq_jax.plots import new_figure, save
 from mpq_jax.seed_curves import (
     caption,
@@ -84,14 +84,16 @@ def final_performance(summaries: Sequence, field: str, measure: str, path: Path)
         rest = {name: value for name, value in s['fields'].items() if name != field}
         others = field_label(rest)
         lines.setdefault(others, []).append((s['fields'][field], s['final'], s['auc']))
+    values = {s['fields'][field] for s in summaries}
     figure = new_figure(10, 4.2)
     for axes, place, title in zip(
         figure.subplots(1, 2), (1, 2), ('last quarter of episodes', 'all episodes'), strict=True
     ):
         for (label, points), style in zip(lines.items(), _styles(list(lines)), strict=True):
+            if label.startswith(NO_CONTROL) and field.startswith(('planner', 'learner')):
+                points = [(value, *points[0][1:]) for value in values]  # the same at each
             points = sorted(points, key=lambda point: point[0])
             draw_figures(axes, [p[0] for p in points], [p[place] for p in points], label, style)
-        values = {s['fields'][field] for s in summaries}
         if min(values) > 0 and max(values) >= 8 * min(values):
             axes.set_xscale('log', base=2)
         axes.set_xticks(sorted(values), [f'{v:g}' for v in sorted(values)])
