@@ -31,6 +31,7 @@ flags.DEFINE_integer('seed', 100, 'the first; settings were chosen on seeds 0 to
 flags.DEFINE_integer('num_seeds', None, 'of each task, for a shorter table')
 flags.DEFINE_integer('episodes', None, 'of training, for a shorter table')
 flags.DEFINE_integer('test_episodes', None, 'a seed, for a shorter table')
+flags.DEFINE_bool('table_3', True, "baselines with Table 3's temperature too, after all else")
 flags.DEFINE_bool('draw_only', False, 'run nothing more: the table of what --run_dir holds so far')
 
 # On a CPU: contacts are planned natively, and the true system is native MuJoCo as well.
@@ -82,7 +83,7 @@ def _run(task: str, path: Path, console: Console) -> None:
     for agent in FLAGS.agents:
         _extend(path / task, fixed, _points(task, agent), console)
         headline_table.write(path, _test_episodes(), console)
-    for agent in FLAGS.agents:
+    for agent in FLAGS.agents if FLAGS.table_3 else ():
         own, paper = (preset(task, agent, name).planner for name in ('default', 'paper'))
         if agent in ('mppi', 'softq') and own.temperature != paper.temperature:
             with_table_3 = fixed | {'planner.temperature': paper.temperature}

@@ -126,7 +126,8 @@ def _figure(table: np.ndarray, name: str) -> dict[str, Any]:
 
 def _over_seeds(values: np.ndarray, episodes: int | np.ndarray | None) -> dict[str, Any]:
     low, high = confidence_interval(values, episodes)
-    numbers = {'mean': values.mean(), 'low': low, 'high': high}
+    mean = np.nanmean(values) if np.isfinite(values).any() else np.nan
+    numbers = {'mean': mean, 'low': low, 'high': high}
     rounded = {k: None if np.isnan(v) else round(float(v), 4) for k, v in numbers.items()}
     return {**rounded, 'seeds': np.round(values, 4).tolist()}
 
@@ -143,7 +144,9 @@ def _against(outcome: Outcome, reference: Outcome | None) -> dict[str, Any]:
     if measure == 'success':
         left = idle == 0
         count = left.sum(axis=1)
-        found['not_by_itself'] = _over_seeds((own * left).sum(axis=1) / count, count)
+        solved = (own * left).sum(axis=1)
+        rates = np.where(count > 0, solved / np.maximum(count, 1), np.nan)
+        found['not_by_itself'] = _over_seeds(rates, count)
     return found
 
 
@@ -160,8 +163,11 @@ def _published(task: str, outcome: Outcome) -> dict[str, float | None]:
 
 def _test(
     outcome: Outcome, directory: SweepDirectory, episodes: int, console: Console
-) -> dict[str, Any]:
-    results = [evaluated(run.path, episodes, console) for run in _cells(directory, outcome)]
+) -> dict[str, Any] | None:
+    runs = _cells(directory, outcome)
+    if any(run.finished_episodes < outcome.tables['return'].shape[1] for run in runs):
+        return None  # still training
+    results = [evaluated(run.path, episodes, console) for run in runs]
     return {
         name: _figure(
             np.array(
