@@ -13,7 +13,7 @@ from mpq_jax.divergence import IdleMembers
 from mpq_jax.metrics import read_rows
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.validation import NothingLearnedError
-from tests.test_run_faults import broken_task
+from tests.conftest import broken_task
 
 
 def rows(env_steps, nonfinite_targets, seed=0):
@@ -48,7 +48,7 @@ def test_the_exit_code_tells(tmp_path):
     fields = {'num_seeds': 1, 'planner.horizon': 2, 'planner.num_samples': 4,
               'planner.num_model_draws': 1}  # fmt: skip
     command = [sys.executable, '-m', 'experiments.train', '--agent=mppi', '--episodes=1',
-               '--task=tests.test_run_faults:broken_task', f'--run_dir={tmp_path / "run"}',
+               '--task=tests.conftest:broken_task', f'--run_dir={tmp_path / "run"}',
                *(f'--set={name}={value}' for name, value in fields.items())]  # fmt: skip
     environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -20,7 +20,7 @@ from mpq_jax.real_system import Measurement, SimulatedSystem
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.simulator import make_simulator
 from mpq_jax.validation import ConfigError, NothingLearnedError, RunError
-from tests.conftest import lq_task, tiny_lq_config
+from tests.conftest import broken_task, lq_task, tiny_lq_config
 
 
 class FaultySystem:
@@ -224,17 +224,6 @@ def test_diverging_q_is_put_back_and_the_other_members_learn(tmp_path):
             assert not np.array_equal(after[1], before[1])
     with pytest.raises(RunError, match='diverged 4 times'):
         mpq_jax.train(config, run.path, resume=True)
-
-
-def broken_task():
-    """Goes on from the one start that the check of a task looks at, and from no other."""
-    looked_at = lq_task().reset(jax.random.key(0)).qpos
-    return lq_task(
-        name='broken',
-        equations=lambda p, qpos, qvel, action: (
-            jnp.where(jnp.abs(qpos - looked_at) < 1e-6, qpos, jnp.nan), qvel,
-        ),
-    )  # fmt: skip
 
 
 def test_nothing_is_learned_from_an_empty_buffer(tmp_path):
