@@ -97,7 +97,11 @@ def use_all_cores() -> None:
 
 
 def run(main: Callable[[], None], cores_as_devices: bool = True) -> None:
-    """Runs an entry point: precision set, user errors as one line, signals as a clean stop."""
+    """Runs an entry point: precision set, user errors as one line, signals as a clean stop.
+
+    Exit codes: 0, done; 2, an error of the user's, of the disk or of a real system; 3, a run that
+    went to its end and in which a member learned nothing; 128 + n, stopped by signal n.
+    """
     logging.set_verbosity(logging.WARNING)
     if cores_as_devices:
         use_all_cores()
@@ -114,6 +118,9 @@ def run(main: Callable[[], None], cores_as_devices: bool = True) -> None:
         try:
             with exit_when_busy():
                 main()
+        except mpq_jax.NothingLearnedError as error:
+            print(f'error: {error}', file=sys.stderr)
+            return 3
         except (mpq_jax.ConfigError, mpq_jax.TaskError, mpq_jax.RunError) as error:
             print(f'error: {error}', file=sys.stderr)
             return 2

@@ -23,7 +23,7 @@ from mpq_jax.tasks import (
 )
 from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
 from mpq_jax.training import train
-from mpq_jax.validation import ConfigError, RunError, TaskError
+from mpq_jax.validation import ConfigError, NothingLearnedError, RunError, TaskError
 
 __version__ = '0.1.0'
 
@@ -34,6 +34,7 @@ __all__ = [
     'Controller',
     'LearnerConfig',
     'Measurement',
+    'NothingLearnedError',
     'PhysicsConfig',
     'PlannerConfig',
     'RandomizedParameter',

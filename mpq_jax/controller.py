@@ -1,6 +1,8 @@
 """An agent that remembers its plan: ask it for one action after the other."""
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,9 +34,9 @@ class Controller:
             state = agent.simulator.state(start)
             return agent.act(planner, q_params, models, state, controls, key)
 
-        start = jax.eval_shape(agent.simulator.task.reset, self._key)
-        self._shapes = [leaf.shape for leaf in jax.tree.leaves(start)]
-        self._act = compile(act, planner, q_params, models, start, self._controls, self._key)
+        self._start = jax.eval_shape(agent.simulator.task.reset, self._key)
+        self._warned = False
+        self._act = compile(act, planner, q_params, models, self._start, self._controls, self._key)
 
     def reset(self, seed: int = 0) -> None:
         """Forgets the plan: call it at the start of an episode."""
@@ -44,18 +46,50 @@ class Controller:
     def act(self, qpos, qvel, variables=()) -> np.ndarray:
         """The action `[nu]` in [-1, 1] for a system at qpos `[nq]`, qvel `[nv]`.
 
+        Where no sampled plan has a finite cost, the plan stays as it was, and a warning says so
+        once.
+
         Raises:
-          ConfigError: positions or velocities of another shape than the task's.
+          ConfigError: positions, velocities or variables of another shape or structure than the
+            task's, or not finite.
         """
-        start = Start(jnp.asarray(qpos, jnp.float32), jnp.asarray(qvel, jnp.float32), variables)
-        for name, value, shape in zip(('qpos', 'qvel'), start, self._shapes, strict=False):
-            if value.shape != shape:
-                raise ConfigError(name, np.asarray(value), f'an array of shape {shape}')
+        start = Start(
+            _checked('qpos', qpos, self._start.qpos),
+            _checked('qvel', qvel, self._start.qvel),
+            _checked('variables', variables, self._start.variables),
+        )
         self._key, key = jax.random.split(self._key)
         action, self._controls, self.diagnostics = self._act(
             self._planner, self._q_params, self._models, start, self._controls, key
         )
+        if not self._warned and self.diagnostics.nonfinite_fraction == 1.0:
+            self._warned = True
+            warnings.warn(
+                f'no sampled plan has a finite cost at qpos = {np.asarray(qpos)}, qvel = '
+                f'{np.asarray(qvel)}: the plan is left as it was',
+                stacklevel=2,
+            )
         return np.asarray(action)
+
+
+def _checked(field: str, value, wanted) -> Any:
+    """The pytree as arrays of the wanted structure, shapes and types. Raises ConfigError."""
+    shapes = jax.tree.map(lambda leaf: leaf.shape, wanted)
+    allowed = f'finite, an array of shape {shapes}'
+    if field == 'variables':
+        allowed = f'those of the task: finite arrays of the shapes {shapes}' if shapes else '()'
+    leaves = jax.tree.leaves(wanted)
+    structure: Any = jax.tree.structure(wanted)
+    try:
+        given = structure.flatten_up_to(value)
+        arrays = [jnp.asarray(x, y.dtype) for x, y in zip(given, leaves, strict=True)]
+    except (TypeError, ValueError):
+        raise ConfigError(field, value, allowed) from None
+    good = all(x.shape == y.shape for x, y in zip(arrays, leaves, strict=True))
+    numbers = [x for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)]
+    if not good or not all(np.isfinite(x).all() for x in numbers):
+        raise ConfigError(field, jax.tree.map(np.asarray, value), allowed)
+    return jax.tree.unflatten(structure, arrays)
 
 
 def make_controller(config: Config) -> Controller:

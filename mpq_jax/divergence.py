@@ -1,9 +1,15 @@
-"""Q that leaves the finite numbers: the round is undone, a limited number of times."""
+"""Numbers that are not finite: rounds that are undone, members that never learn anything."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
 from mpq_jax.config import Config
 from mpq_jax.learner import LearnMetrics
+from mpq_jax.metrics import read_rows
+from mpq_jax.run_directory import RunDirectory
+from mpq_jax.validation import NothingLearnedError
 
 Counters = dict[str, np.ndarray]  # by column, `[B]`
 
@@ -30,3 +36,59 @@ def too_many_restores(config: Config, counters: Counters) -> str:
                 'smaller learner.learning_rate, or costs on a smaller scale, may help'
             )
     return ''
+
+
+class IdleMembers:
+    """Members whose costs or states are not finite, so that they take no step, or learn nothing."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self._say, self._said = say, False
+
+    def look(self, block: Iterable[list[dict[str, Any]]]) -> None:
+        """Says so while the run goes on, once; a block is rows of some episodes."""
+        found = _reasons([row for rows in block for row in rows])
+        if found and not self._said:
+            self._say(f'so far {_sentence(found)}')
+            self._said = True
+
+    def conclude(self, run: RunDirectory) -> None:
+        """Says so of a run that has ended: in the manifest, and as an error.
+
+        Raises:
+          NothingLearnedError: a member took no step in all its episodes, or none of its learning
+            rounds had a finite target.
+        """
+        found = _reasons(read_rows(run.metrics_file))
+        if found:
+            idle = [{'seed': s, 'variant': v, 'reason': why} for (v, s), why in found.items()]
+            run.record(idle_members=idle)
+            raise NothingLearnedError(f'{_sentence(found)}. All there is, is saved in {run.path}')
+
+
+def _reasons(rows: list[dict[str, Any]]) -> dict[tuple[int, int], str]:
+    """What is wrong with each member (variant, seed) whose rows show no step, or no target."""
+    members: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        members.setdefault((int(row['variant'] or 0), int(row['seed'])), []).append(row)
+    reasons = {}
+    for member, own in members.items():
+        targets = [row['nonfinite_targets'] for row in own]
+        shares = [float(share) for share in targets if share not in (None, '')]
+        if all(int(row['env_steps']) == 0 for row in own):
+            reasons[member] = 'took no control step'
+        elif shares and min(shares) == 1.0:
+            reasons[member] = 'learned nothing'
+    return reasons
+
+
+def _sentence(reasons: dict[tuple[int, int], str]) -> str:
+    parts = []
+    for reason, why in (
+        ('took no control step', 'cost, observation or state is not finite where episodes start'),
+        ('learned nothing', 'no target of a learning round is finite'),
+    ):
+        seeds = sorted({seed for (_, seed), given in reasons.items() if given == reason})
+        if seeds:
+            named = ', '.join(map(str, seeds))
+            parts.append(f'seed{"s" * (len(seeds) > 1)} {named} {reason}: {why}')
+    return '; '.join(parts)

@@ -44,6 +44,8 @@ def train(
     Raises:
       ConfigError, TaskError, RunError: settings that cannot be used, before anything starts.
       RunError: a full disk, a real system that fails, Q that diverges; what was saved stands.
+      NothingLearnedError: the run went to its end and is saved, but a member took no step in any
+        episode, or none of its learning rounds had a finite target.
       Stopped: Ctrl-C or SIGTERM came; the run can be resumed.
     """
     programs = make_programs(config.validate(), real_systems)

@@ -10,7 +10,7 @@ import numpy as np
 from mpq_jax import plots, replay_buffer
 from mpq_jax.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.config import Config
-from mpq_jax.divergence import count_restores, too_many_restores
+from mpq_jax.divergence import IdleMembers, count_restores, too_many_restores
 from mpq_jax.episode import Summary
 from mpq_jax.episode_rows import episode_rows
 from mpq_jax.guarded_system import RealSystemError
@@ -47,6 +47,7 @@ class TrainingLoop:
         stop.where = self._where
         self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
+        self.idle = IdleMembers(reporter.say)
         self.recording: Transition | None = None  # one episode, for the figure
         self.last_steps = 0  # of the first member's last training episode
         self.stopwatch = Stopwatch(programs)
@@ -76,6 +77,7 @@ class TrainingLoop:
             name = self.stop.signal_name
             raise Stopped(f'stopped by {name} {self._where()}', name)
         self._finish()
+        self.idle.conclude(self.run)
 
     def _where(self) -> str:
         """How far the saved run is, and how it goes on."""
@@ -129,6 +131,7 @@ class TrainingLoop:
                 writer.sync()
                 self._save(checkpointer)
             self._show(block)
+            self.idle.look(block)
             if self.diverged:
                 self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
             if hopeless:

@@ -21,6 +21,10 @@ class RunError(RuntimeError):
     """A run directory or checkpoint that cannot be used."""
 
 
+class NothingLearnedError(RunError):
+    """A run that went to its end, and is saved, with members that took or learned nothing."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """' (did you mean X?)' where a name is close, else an empty string."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)

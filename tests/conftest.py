@@ -44,6 +44,17 @@ def lq_task(**changes) -> Task:
     return Task(**(fields | changes))
 
 
+def broken_task():
+    """Goes on from the one start that the check of a task looks at, and from no other."""
+    looked_at = lq_task().reset(jax.random.key(0)).qpos
+    return lq_task(
+        name='broken',
+        equations=lambda p, qpos, qvel, action: (
+            jnp.where(jnp.abs(qpos - looked_at) < 1e-6, qpos, jnp.nan), qvel,
+        ),
+    )  # fmt: skip
+
+
 def at(simulator, qpos, qvel):
     """A state of a simulator."""
     return simulator.state(Start(jnp.atleast_1d(qpos), jnp.atleast_1d(qvel)))

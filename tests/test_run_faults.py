@@ -1,6 +1,7 @@
 """Real systems that fail and Q that diverges: what is lost, what is kept, when a run gives up."""
 
 import io
+import json
 import threading
 import time
 
@@ -18,8 +19,8 @@ from mpq_jax.metrics import read_rows, read_table
 from mpq_jax.real_system import Measurement, SimulatedSystem
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.simulator import make_simulator
-from mpq_jax.validation import ConfigError, RunError
-from tests.conftest import lq_task, tiny_lq_config
+from mpq_jax.validation import ConfigError, NothingLearnedError, RunError
+from tests.conftest import broken_task, lq_task, tiny_lq_config
 
 
 class FaultySystem:
@@ -227,13 +228,17 @@ def test_diverging_q_is_put_back_and_the_other_members_learn(tmp_path):
 
 def test_nothing_is_learned_from_an_empty_buffer(tmp_path):
     """The first step of every episode leaves the finite numbers: nothing is ever stored."""
-    broken = lambda p, qpos, qvel, action: (qpos * jnp.nan, qvel)  # noqa: E731
-    mpq_jax.register_task('broken', lambda: lq_task(name='broken', equations=broken))
-    config = tiny_lq_config(task='broken', episodes=2)
-    run = mpq_jax.train(config, tmp_path / 'run')
+    mpq_jax.register_task('broken', broken_task)
+    config, text = tiny_lq_config(task='broken', episodes=2), io.StringIO()
+    with pytest.raises(NothingLearnedError, match=r'seeds 0, 1 took no control step.*saved in'):
+        mpq_jax.train(config, tmp_path / 'run', console=Console(file=text, width=200))
+    assert text.getvalue().count('so far seeds 0, 1 took no control step') == 1
+    run = RunDirectory(tmp_path / 'run')
     for row in read_rows(run.metrics_file):
         assert (row['q_loss'], row['env_steps'], row['nonfinite_steps']) == ('', '0', '1')
-        assert float(row['return']) == 0.0
+        assert row['return'] == 'nan'
+    idle = json.loads(run.manifest_file.read_text())['idle_members']
+    assert [member['seed'] for member in idle] == [0, 1]
     start, saved = make_programs(config).initial_state().learner, state_of(run, config).learner
     for before, after in zip(jax.tree.leaves(start), jax.tree.leaves(saved), strict=True):
         np.testing.assert_array_equal(after, before)
