@@ -79,9 +79,19 @@ def _entries(run: RunDirectory) -> list[Entry]:
     for variant, found in tables.by_first().items():
         own = config.variants[variant] if config.variants else {}
         label = ', '.join([agent_label(config), *([field_label(own)] if own else [])])
+        label += _idle(run, variant)
         nothing = is_no_control({'agent': config.agent})
         entries.append(Entry(label, found.seeds, found.columns, nothing))
     return entries
+
+
+def _idle(run: RunDirectory, variant: int) -> str:
+    """' (seed 3 took no control step)', of members of which there is nothing to tell."""
+    idle = [
+        each for each in run.read_manifest().get('idle_members', []) if each['variant'] == variant
+    ]
+    said = [f'seed {each["seed"]} {each["reason"]}' for each in idle]
+    return f' ({", ".join(said)})' if said else ''
 
 
 def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:

@@ -36,10 +36,16 @@ def main() -> None:
     with_baselines = config.training.baselines and config.learns
     if with_baselines:
         comparison.baselines(config)  # whether they can run is said before anything does
-    mpq_jax.train(config, run_dir, resume=FLAGS.resume, console=console)
-    if with_baselines:
+    nothing_learned = None
+    try:
+        mpq_jax.train(config, run_dir, resume=FLAGS.resume, console=console)
+    except mpq_jax.NothingLearnedError as error:  # the table says it as well
+        nothing_learned = error
+    if with_baselines and nothing_learned is None:
         comparison.run_baselines(config, RunDirectory(run_dir), console)
     comparison.finish(config, RunDirectory(run_dir), console)
+    if nothing_learned is not None:
+        raise nothing_learned
 
 
 def _new(demonstration: bool) -> tuple[Config, str]:

@@ -1,17 +1,19 @@
 """Numbers that are not finite: rounds that are undone, members that never learn anything."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from mpq_jax.config import Config
 from mpq_jax.learner import LearnMetrics
-from mpq_jax.metrics import read_rows
+from mpq_jax.metrics import cell_text, iterate_rows
 from mpq_jax.run_directory import RunDirectory
+from mpq_jax.tables import MemberTables, tabulate
 from mpq_jax.validation import NothingLearnedError
 
 Counters = dict[str, np.ndarray]  # by column, `[B]`
+_READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv
 
 
 def count_restores(metrics: LearnMetrics, counters: Counters) -> str:
@@ -46,7 +48,7 @@ class IdleMembers:
 
     def look(self, block: Iterable[list[dict[str, Any]]]) -> None:
         """Says so while the run goes on, once; a block is rows of some episodes."""
-        found = _reasons([row for rows in block for row in rows])
+        found = _reasons(tabulate(_as_text(block), names=_READ))
         if found and not self._said:
             self._say(f'so far {_sentence(found)}')
             self._said = True
@@ -58,30 +60,33 @@ class IdleMembers:
           NothingLearnedError: a member took no step in all its episodes, or none of its learning
             rounds had a finite target.
         """
-        found = _reasons(read_rows(run.metrics_file))
+        found = _reasons(tabulate(iterate_rows(run.metrics_file), names=_READ))
         if found:
             idle = [{'seed': s, 'variant': v, 'reason': why} for (v, s), why in found.items()]
             run.record(idle_members=idle)
             raise NothingLearnedError(f'{_sentence(found)}. All there is, is saved in {run.path}')
 
 
-def _reasons(rows: list[dict[str, Any]]) -> dict[tuple[int, int], str]:
+def _as_text(block: Iterable[list[dict[str, Any]]]) -> Iterator[dict[str, str]]:
+    for rows in block:
+        for row in rows:
+            yield {n: cell_text(row[n]) for n in ('variant', 'seed', 'episode', *_READ)}
+
+
+def _reasons(tables: MemberTables) -> dict[tuple[int, ...], str]:
     """What is wrong with each member (variant, seed) whose rows show no step, or no target."""
-    members: dict[tuple[int, int], list[dict[str, Any]]] = {}
-    for row in rows:
-        members.setdefault((int(row['variant'] or 0), int(row['seed'])), []).append(row)
+    steps, targets = (tables.columns[name] for name in _READ)
     reasons = {}
-    for member, own in members.items():
-        targets = [row['nonfinite_targets'] for row in own]
-        shares = [float(share) for share in targets if share not in (None, '')]
-        if all(int(row['env_steps']) == 0 for row in own):
+    for i, member in enumerate(tables.members):
+        shares = targets[i][np.isfinite(targets[i])]
+        if not np.nansum(steps[i]):
             reasons[member] = 'took no control step'
-        elif shares and min(shares) == 1.0:
+        elif shares.size and shares.min() == 1.0:
             reasons[member] = 'learned nothing'
     return reasons
 
 
-def _sentence(reasons: dict[tuple[int, int], str]) -> str:
+def _sentence(reasons: dict[tuple[int, ...], str]) -> str:
     parts = []
     for reason, why in (
         ('took no control step', 'cost, observation or state is not finite where episodes start'),

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from mpq_jax.batching import map_in_chunks
 from mpq_jax.config import PlannerConfig
 from mpq_jax.simulator import Model, Rollout, Simulator, State, all_finite, ending, rollout
+from mpq_jax.soft_minimum import free_energy, weights
 from mpq_jax.tasks.task import Reading, Variables
 
 # (reading of s_{H-1}, variables, action a_{H-1}) -> cost to go: a learned Q, or the stage cost.
@@ -191,23 +192,6 @@ def control_cost(config: PlannerConfig, controls: jax.Array, noise: jax.Array) -
     return 0.5 * precision * jnp.sum(discounts[:, None] * controls * (controls + 2.0 * noise))
 
 
-def weights(config: PlannerConfig, scores: jax.Array) -> jax.Array:
-    """softmax(-S / lambda) `[N]`; all zero when no score is finite."""
-    _, exponents = _exponents(config, scores)
-    return jnp.where(jnp.isfinite(scores).any(), jax.nn.softmax(exponents), 0.0)
-
-
-def _exponents(config: PlannerConfig, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The least finite score (0 if none), and -(S - least) / lambda `[N]`; -inf if not finite.
-
-    Shifted before the division: S / lambda may overflow where the differences do not.
-    """
-    finite = jnp.isfinite(scores)
-    least = jnp.min(scores, where=finite, initial=jnp.inf)
-    least = jnp.where(jnp.isfinite(least), least, 0.0)
-    return least, jnp.where(finite, -(scores - least) / config.temperature, -jnp.inf)
-
-
 def update(config: PlannerConfig, controls: jax.Array, samples: Samples) -> jax.Array:
     """u + alpha sum_n w_n epsilon_n (Eq. 18); unchanged when no sample is finite.
 
@@ -215,23 +199,6 @@ def update(config: PlannerConfig, controls: jax.Array, samples: Samples) -> jax.
     """
     shares = weights(config, samples.scores)
     return controls + config.step_size * jnp.tensordot(shares, samples.noise, axes=1)
-
-
-def free_energy(config: PlannerConfig, scores: jax.Array, draws: int = 1) -> jax.Array:
-    """V = -lambda log mean_n exp(-S_n / lambda) (Eq. 7).
-
-    Non-finite samples count in N with weight zero. Pooling several model draws in one mean is
-    a soft minimum over models; `pooling='per_draw'` averages one free energy a draw.
-    """
-
-    def one(scores):
-        least, exponents = _exponents(config, scores)
-        log_mean = jax.nn.logsumexp(exponents) - jnp.log(scores.shape[0])
-        return least - config.temperature * log_mean
-
-    if config.pooling == 'pooled' or draws == 1:
-        return one(scores)
-    return jnp.mean(jax.vmap(one, in_axes=1)(scores.reshape(-1, draws)))
 
 
 def diagnostics(config: PlannerConfig, samples: Samples) -> Diagnostics:

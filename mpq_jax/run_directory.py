@@ -76,17 +76,19 @@ class RunDirectory:
     @property
     def finished_episodes(self) -> int:
         """Episodes of the last training that ran to its end; 0 where none did."""
+        return self.read_manifest().get('finished_episodes', 0)
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What the manifest holds; nothing where it cannot be read."""
         try:
-            return json.loads(self.manifest_file.read_text()).get('finished_episodes', 0)
+            content = json.loads(self.manifest_file.read_text())
         except (OSError, ValueError):
-            return 0
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def record_resume(self, config: Config, episode: int) -> None:
         """Notes in the manifest that the run went on, with what and from where. Raises RunError."""
-        try:
-            record = json.loads(self.manifest_file.read_text())
-        except (OSError, ValueError):
-            record = manifest()
+        record = self.read_manifest() or manifest()
         here = manifest() | {'episode': episode}
         record.setdefault('resumes', []).append(here)
         with self._writing():

@@ -35,6 +35,7 @@ def rows(env_steps, nonfinite_targets, seed=0):
     ],
 )
 def test_who_took_or_learned_nothing(block, said):
+    block = [[row | {'episode': e} for row in own] for e, own in enumerate(block)]
     heard = []
     idle = IdleMembers(heard.append)
     idle.look(block)
@@ -55,6 +56,8 @@ def test_the_exit_code_tells(tmp_path):
     assert ended.returncode == 3
     assert 'so far seed 0 took no control step' in ended.stdout
     assert 'error: seed 0 took no control step' in ended.stderr
+    table = ended.stdout[ended.stdout.index('all episodes') :]
+    assert 'took no control' in table and 'nan' in table
     run = RunDirectory(tmp_path / 'run')
     assert [row['return'] for row in read_rows(run.metrics_file)] == ['nan']
     manifest = json.loads(run.manifest_file.read_text())
@@ -75,4 +78,5 @@ def test_what_a_run_without_a_step_gives_to_read(tmp_path):
         assert row['return'] == row['validation_return'] == 'nan'
     result = mpq_jax.evaluate(tmp_path / 'run', 2)
     assert result['parameters'] == 'last'  # no validation was the best
-    assert result['return']['mean'] != result['return']['mean']
+    assert result['return']['mean'] is None
+    json.dumps(result, allow_nan=False)
