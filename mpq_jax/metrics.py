@@ -28,7 +28,7 @@ COLUMNS = (
     'success_at_end',
     'success_share',
     'q_loss',  # empty where nothing was learned
-    'env_steps',
+    'env_steps',  # that Q's data come from: real ones, or of redrawn models with q_data='dr'
     'validation_env_steps',
     'model_steps',
     'nonfinite_fraction',

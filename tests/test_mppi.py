@@ -96,6 +96,19 @@ def test_weights_sum_to_one_and_scores_may_be_shifted():
     np.testing.assert_allclose(mppi.weights(CONFIG, scores + 50.0), weights, rtol=1e-3)
 
 
+@pytest.mark.parametrize('offset', [1e6, -1e6, 1e30])
+def test_scores_far_from_zero_keep_their_differences(offset):
+    """Costs whose quotient by lambda overflows or rounds away; NumPy in double precision."""
+    config = PlannerConfig(temperature=1e-9 if offset == 1e30 else 0.1)
+    spread = np.float64(1e24) if offset == 1e30 else 0.5
+    scores = np.float32(offset + spread * np.arange(4))
+    exact = -(scores.astype(np.float64) - scores.min()) / config.temperature
+    shares = np.exp(exact) / np.exp(exact).sum()
+    np.testing.assert_allclose(mppi.weights(config, jnp.array(scores)), shares, atol=1e-6)
+    value = scores.min() - config.temperature * np.log(np.exp(exact).mean())
+    np.testing.assert_allclose(mppi.free_energy(config, jnp.array(scores)), value, rtol=1e-6)
+
+
 def test_order_of_samples_does_not_matter():
     samples = some_samples()
     order = np.random.default_rng(1).permutation(64)

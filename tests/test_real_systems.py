@@ -151,3 +151,10 @@ def tiny_flags_of_dr():
     config = tiny_config(q_data='dr', dr_bank_size=4, episodes=2)
     changed = mpq_jax.overrides.differences(config, mpq_jax.preset('pendulum'))
     return {name: value for name, (value, _) in changed.items()}
+
+
+def test_nothing_is_traced_for_a_system_that_is_driven_from_outside():
+    programs = make_programs(tiny_config(real_system='mujoco', **{'real_physics.backend': 'auto'}))
+    assert programs.real.backend == 'mujoco' and programs.agent.simulator.backend == 'equations'
+    idle = make_programs(tiny_config(agent='none', **{'planner_physics.backend': 'mjx'}))
+    assert idle.agent.simulator is idle.real  # nor for one who does not plan

@@ -10,7 +10,7 @@ TEMPERATURES: dict[str, dict[str, dict[str, float]]] = {
         'mppi': {'planner.temperature': 0.15},
         'softq': {'planner.temperature': 0.015},
     },
-    'fetch_push': {'mppi': {'planner.temperature': 0.001}},
+    'fetch_push': {'mppi': {'planner.temperature': 0.0003}},
     'franka_drawer': {'mppi': {'planner.temperature': 0.005}},
 }
 
