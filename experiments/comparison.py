@@ -33,14 +33,22 @@ class Entry(NamedTuple):
 
 
 def baselines(config: Config) -> dict[str, Config]:
-    """No control, and plain MPPI at the same and the long horizon: same seeds, starts and models.
+    """What a run is held against, by directory: same seeds, starts and models.
+
+    No control, where there are successes or baselines are asked for; then plain MPPI at the same
+    and the long horizon too. None on real systems of one's own: they are not driven for that.
 
     Raises:
       ConfigError: one that could not run.
     """
-    plain = [mpq_jax.baseline(config, long=horizon_is_long) for horizon_is_long in (False, True)]
-    found = {_NO_CONTROL: presets.no_control(config)}
-    found |= {f'mppi_h{baseline.planner.horizon}': baseline for baseline in plain}
+    asked = config.training.baselines and config.learns
+    found: dict[str, Config] = {}
+    if config.real_system != 'own' and config.agent != 'none':
+        if asked or load_task(config.task).success is not None:
+            found[_NO_CONTROL] = presets.no_control(config)
+        for long in (False, True) if asked else ():
+            baseline = mpq_jax.baseline(config, long=long)
+            found[f'mppi_h{baseline.planner.horizon}'] = baseline
     return {name: baseline.validate() for name, baseline in found.items()}
 
 
@@ -71,7 +79,7 @@ def _entries(run: RunDirectory) -> list[Entry]:
     """One a variant; none of a run that has not begun."""
     try:
         config = run.read_config()
-        names = ('return', *SUCCESSES, 'model_steps')
+        names = ('return', *SUCCESSES, 'model_steps', 'env_steps')
         tables = tabulate(iterate_rows(run.metrics_file), names=names)
     except RunError:
         return []
@@ -103,10 +111,12 @@ def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
     headings = [f'{part}{number}' for part in ('all episodes', 'last quarter')]
     if measure == 'success':
         headings += [f'at the end{number}', f'share of time{number}']
+    ends = load_task(task).terminated is not None  # then lengths tell as much as returns
+    headings += [f'control steps an episode{number}'] * ends
     headings = [*([] if number else ['seeds']), *headings, 'model steps a seed']
     headings += ['against no control'] * bool(references)
     table = Table(title=f'{task}: {measure}, mean [95 % interval] or mean (each seed)')
-    table.add_column('agent')
+    table.add_column('agent', no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify='right')
     for entry, count in zip(entries, counts, strict=True):
@@ -114,6 +124,9 @@ def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
         parts = [all_episodes, last_quarter(all_episodes), *others]
         cells = [] if number else [str(count)]
         cells += [_described(part, measure, digits) for part in parts]
+        if ends:
+            steps = entry.columns['env_steps']
+            cells.append(describe_mean(steps[:, -1] / steps.shape[1], 1))
         cells.append(f'{np.nanmean(entry.columns["model_steps"][:, -1]):,.0f}')
         if references:
             own = _by_seed(entry, measure)

@@ -20,7 +20,10 @@ flags.DEFINE_integer('episodes', 20, 'test episodes a seed')
 flags.DEFINE_string('parameters', 'last', "the 'last', or the 'best' by validation")
 flags.DEFINE_string('video', None, 'a .gif or .mp4 to draw an episode into (MuJoCo tasks)')
 
-_TITLES = {'not_by_itself': 'success where no control fails'}
+_TITLES = {
+    'not_by_itself': 'success where no control fails',
+    'control_steps': 'control steps an episode',
+}
 
 
 def main() -> None:
@@ -37,7 +40,7 @@ def main() -> None:
     for figures in result.get('variants', [result]):
         if 'fields' in figures:
             console.print(figures['fields'])
-        for name in ('return', *SUCCESSES, 'not_by_itself'):
+        for name in ('return', *SUCCESSES, 'not_by_itself', 'control_steps'):
             if figures.get(name) is not None:
                 _show(console, _TITLES.get(name, name), figures[name])
     if 'no_control' in result:

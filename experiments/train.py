@@ -33,15 +33,13 @@ def main() -> None:
             f'heavier and longer than it is.\nAs: python -m experiments.train --task=pendulum '
             f'--agent=mpq --seed=100 --num_seeds=5 --episodes=30 --baselines --run_dir={run_dir}\n'
         )
-    with_baselines = config.training.baselines and config.learns
-    if with_baselines:
-        comparison.baselines(config)  # whether they can run is said before anything does
+    comparison.baselines(config)  # whether they can run is said before anything does
     nothing_learned = None
     try:
         mpq_jax.train(config, run_dir, resume=FLAGS.resume, console=console)
     except mpq_jax.NothingLearnedError as error:  # the table says it as well
         nothing_learned = error
-    if with_baselines and nothing_learned is None:
+    if nothing_learned is None:
         comparison.run_baselines(config, RunDirectory(run_dir), console)
     comparison.finish(config, RunDirectory(run_dir), console)
     if nothing_learned is not None:

@@ -28,12 +28,13 @@ def describe(
       summary: of the test episodes `[B, E]`.
       idle: of the same episodes without control `[S, E]`, where they were played.
     """
-    judged = load_task(config.task).success is not None
+    task = load_task(config.task)
+    judged, ends = task.success is not None, task.terminated is not None
     by_variant = jax.tree.map(
         lambda x: np.asarray(x).reshape(-1, config.num_seeds, *x.shape[1:]), summary
     )
     variants = [
-        _figures(config.seeds, jax.tree.map(lambda x, v=v: x[v], by_variant), judged)
+        _figures(config.seeds, jax.tree.map(lambda x, v=v: x[v], by_variant), judged, ends)
         | _not_by_itself(config.seeds, by_variant.success[v], idle)
         for v in range(max(1, len(config.variants)))
     ]
@@ -43,7 +44,7 @@ def describe(
     else:
         figures = variants[0]
     if idle is not None:
-        figures['no_control'] = _figures(config.seeds, idle, judged)
+        figures['no_control'] = _figures(config.seeds, idle, judged, ends)
     return {
         'task': config.task,
         'agent': config.agent,
@@ -68,8 +69,8 @@ def _used(parameters: str, saved: Checkpoint) -> str:
     return parameters if validated else 'last'
 
 
-def _figures(seeds: tuple[int, ...], summary: Summary, judged: bool) -> dict[str, Any]:
-    """Of one variant: `[S, E]`."""
+def _figures(seeds: tuple[int, ...], summary: Summary, judged: bool, ends: bool) -> dict[str, Any]:
+    """Of one variant: `[S, E]`; with the episodes' lengths where the task `ends` them."""
 
     def figure_of(name: str) -> dict[str, Any]:
         return _figure(seeds, np.asarray(getattr(summary, name), float), name in SUCCESSES)
@@ -77,6 +78,7 @@ def _figures(seeds: tuple[int, ...], summary: Summary, judged: bool) -> dict[str
     return {
         'return': figure_of('episode_return'),
         **{name: figure_of(name) if judged else None for name in SUCCESSES},
+        **({'control_steps': figure_of('env_steps')} if ends else {}),
         'nonfinite_steps': int(np.sum(summary.nonfinite_steps)),
     }
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import mpq_jax
+from experiments import comparison
 from mpq_jax import keys
 from mpq_jax.assembly import make_programs
 from mpq_jax.episode import episode_keys
 from mpq_jax.metrics import read_table
+from mpq_jax.report.tables import evaluations
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, product
 from mpq_jax.tasks import Start
@@ -105,3 +107,27 @@ def test_what_succeeds_by_itself_is_told_apart(tmp_path):
     counted = [sum(x is not None for x in s['episodes']) for s in rest['per_seed'].values()]
     np.testing.assert_array_equal(counted, (~by_itself).sum(axis=1))
     assert result['env_steps'] == 2 * 5 * 20 * 10
+
+
+def test_a_run_with_successes_is_held_against_no_control_unasked(tmp_path):
+    """In the closing table, its figure and the report, evaluated or not."""
+    run_dir = tmp_path / 'run'
+    sizes = {'planner.horizon': 2, 'planner.num_samples': 4, 'planner.num_model_draws': 1}
+    flags = ['--agent=mppi', '--num_seeds=5', '--episodes=2', f'--run_dir={run_dir}']
+    flags += [f'--set={name}={value}' for name, value in sizes.items()]
+    result = run_command('train', '--task=tests.test_no_control:half_solved_task', *flags)
+    assert result.returncode == 0, result.stderr
+    assert '│ no control' in result.stdout and 'better' in result.stdout
+    mpq_jax.evaluate(run_dir, 3)
+    problems: list[str] = []
+    table = evaluations({'MPPI H=2': run_dir}, problems)
+    assert not problems
+    assert [row[0] for row in table.rows if row[2] == 'all 5'] == [
+        'MPPI H=2', 'MPPI H=2, no control'
+    ]  # fmt: skip
+    assert 'success where no control fails' in table.columns
+
+
+def test_real_systems_of_ones_own_are_not_driven_for_it():
+    config = tiny_lq_config(task='tests.test_no_control:half_solved_task', real_system='own')
+    assert comparison.baselines(config) == {}

@@ -24,7 +24,10 @@ def marked_start(key) -> Start:
 def marked_task():
     """An episode of ten steps costs ten times its start's mark, whatever is done."""
     return lq_task(
-        name='marked', reset=marked_start, cost=lambda reading, mark, action: mark + 0 * action[0]
+        name='marked',
+        reset=marked_start,
+        cost=lambda reading, mark, action: mark + 0 * action[0],
+        settings_chosen_on='seed 0, tuning starts',
     )
 
 
@@ -46,6 +49,7 @@ def test_training_validation_and_test_episodes_start_from_streams_of_their_own(
         **{'training.validation_episodes': 2, 'planner.horizon': 2},
     )  # fmt: skip
     run = mpq_jax.train(config, tmp_path / 'run')
+    assert run.read_manifest()['settings_chosen_on'] == 'seed 0, tuning starts'
     returns = read_table(run.metrics_file, 'return')
     expected = [[-cost_of(f'{prefix}train', seed, e) for e in range(4)] for seed in SEEDS]
     np.testing.assert_allclose(returns, expected, rtol=1e-5)

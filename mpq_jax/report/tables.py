@@ -9,7 +9,7 @@ import numpy as np
 from mpq_jax import overrides, presets
 from mpq_jax.config import Config
 from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import field_label
+from mpq_jax.labels import NO_CONTROL, field_label
 from mpq_jax.report import files
 from mpq_jax.report.content import Cell, Curve, Interval, Table
 from mpq_jax.statistics import INTERVAL_IN_WORDS, confidence_interval
@@ -22,6 +22,11 @@ _WORDS = {
     'success': 'success',
     'success_at_end': 'success at the end',
     'success_share': 'success, share of time',
+}
+# And in evaluations of tasks that have them.
+_TESTED = {
+    'not_by_itself': 'success where no control fails',
+    'control_steps': 'control steps an episode',
 }
 _BRACKETS = f'In brackets: {INTERVAL_IN_WORDS}; in parentheses: few seeds, each.'
 
@@ -100,14 +105,17 @@ def seeds(curves: Sequence[Curve]) -> Table:
 
 def evaluations(runs: Mapping[str, Path], problems: list[str]) -> Table:
     """Test episodes of every run that was evaluated: all seeds together, then each."""
+    results = {p: files.read_optional(p / 'evaluation.json', problems) for p in runs.values()}
+    held = {key for r in results.values() for _, figures in _evaluated(r) for key in figures}
+    words = _WORDS | {key: word for key, word in _TESTED.items() if key in held}
     columns = ['configuration', 'parameters', 'seed', 'trained for', 'test episodes']
-    table = Table('Evaluation', [*columns, *_WORDS.values()], [])
+    table = Table('Evaluation', [*columns, *words.values()], [])
     for label, path in runs.items():
-        result = files.read_optional(path / 'evaluation.json', problems)
+        result = results[path]
         shared = [result.get(k) for k in ('trained_episodes', 'test_episodes_per_seed')]
         before = len(table.rows)
-        for variant, figures in _evaluated_variants(result):
-            means = [_by_seed(figures.get(name)) for name in _WORDS]
+        for variant, figures in _evaluated(result):
+            means = [_by_seed(figures.get(name)) for name in words]
             for seed in dict.fromkeys(seed for each in means for seed in each):
                 row = [', '.join(filter(None, (label, variant))), result.get('parameters'), seed]
                 table.rows.append([*row, *shared, *(each.get(seed) for each in means)])
@@ -117,13 +125,14 @@ def evaluations(runs: Mapping[str, Path], problems: list[str]) -> Table:
     return table
 
 
-def _evaluated_variants(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(fields in words, figures) of each variant; of the run itself where it has none."""
-    variants = result.get('variants')
-    if not isinstance(variants, list):
-        return [('', result)]
-    kept = [each for each in variants if isinstance(each, dict)]
-    return [(_in_words(each.get('fields')), each) for each in kept]
+def _evaluated(result: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(fields in words, figures) of each variant, or of the run itself; then of no control."""
+    variants, idle = result.get('variants'), result.get('no_control')
+    rows = [('', result)]
+    if isinstance(variants, list):
+        kept = [each for each in variants if isinstance(each, dict)]
+        rows = [(_in_words(each.get('fields')), each) for each in kept]
+    return rows + ([(NO_CONTROL, idle)] if isinstance(idle, dict) else [])
 
 
 def _in_words(fields: Any) -> str:
