@@ -187,6 +187,9 @@ def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, monkeypatch
     monkeypatch.setattr(mpq_jax, 'train', train)
     config = mpq_jax.preset('pendulum')
     comparison.run_baselines(config, RunDirectory(tmp_path), Console(quiet=True))
+    assert started == {}  # not asked for, and no successes to hold against anything
+    config = mpq_jax.set_fields(config, {'training.baselines': True})
+    comparison.run_baselines(config, RunDirectory(tmp_path), Console(quiet=True))
     assert started == {
         'no_control': ('none', 1), 'mppi_h8': ('mppi', 8), 'mppi_h32': ('mppi', 32)
     }  # fmt: skip
