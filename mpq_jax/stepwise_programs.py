@@ -21,6 +21,9 @@ from mpq_jax.randomization import episode_models
 from mpq_jax.real_system import RealSystem
 from mpq_jax.stepwise import StepwiseRunner, measured_start
 
+# Driven at once; an environment of Gymnasium-Robotics has meshes of its own.
+_MOST_SYSTEMS = {'mujoco': 512, 'gymnasium': 24}
+
 
 @dataclasses.dataclass(eq=False)
 class StepwisePrograms(Programs):
@@ -34,6 +37,11 @@ class StepwisePrograms(Programs):
             'store', jax.vmap(member.store), state, result.transitions, result.valid, donate=(0,)
         )
         return state, result.summary
+
+    def episodes_at_once(self, wanted: int) -> int:
+        """Bounded by the systems that this makes: one a member and episode."""
+        most = _MOST_SYSTEMS.get(self.config.real_system, wanted * len(self.members))
+        return min(super().episodes_at_once(wanted), max(1, most // len(self.members)))
 
     def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
         if self.own_systems:  # as many at once as there are
