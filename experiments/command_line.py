@@ -12,6 +12,7 @@ import mpq_jax
 from mpq_jax import overrides
 from mpq_jax.config import Config
 from mpq_jax.interrupts import exit_when_busy
+from mpq_jax.machine import usable_cores
 from mpq_jax.validation import ConfigError, check_at_least
 
 # flag -> config field
@@ -93,7 +94,7 @@ def use_all_cores() -> None:
     """
     said = 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
     if not said and 'JAX_NUM_CPU_DEVICES' not in os.environ:
-        jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+        jax.config.update('jax_num_cpu_devices', usable_cores())
 
 
 def run(main: Callable[[], None], cores_as_devices: bool = True) -> None:

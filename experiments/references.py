@@ -1,7 +1,5 @@
 """What a planner is measured against: native MuJoCo, peers, and what the device could do."""
 
-import os
-
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -10,6 +8,7 @@ from mujoco import rollout
 
 from mpq_jax.compilation import compile
 from mpq_jax.config import PhysicsConfig
+from mpq_jax.machine import usable_cores
 from mpq_jax.simulator.mujoco_model import control_law, load_model, physics_steps_per_control
 from mpq_jax.tasks.pendulum import equations, wrap
 from mpq_jax.tasks.task import Task
@@ -24,7 +23,7 @@ class NativeRollouts:
     def __init__(self, task: Task, physics: PhysicsConfig, start, actions: np.ndarray):
         """From a start's qpos and qvel, with actions `[B, T, nu]` in [-1, 1]."""
         model = load_model(task, physics)
-        threads = len(os.sched_getaffinity(0))
+        threads = usable_cores()
         self._pool = rollout.Rollout(nthread=threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         state = np.zeros((1, mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_FULLPHYSICS)))
@@ -82,7 +81,7 @@ def pytorch_mppi(samples: int, horizon: int):
         from pytorch_mppi import MPPI
     except ImportError:
         return None
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(usable_cores())
 
     def angle_of(x):
         return torch.remainder(x + torch.pi, 2 * torch.pi) - torch.pi

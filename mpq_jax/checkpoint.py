@@ -24,6 +24,7 @@ from mpq_jax.validation import ConfigError, RunError
 MAY_CHANGE = ('episodes', 'training.')
 _FIXED = ('training.validation_episodes',)  # whose returns the state holds
 _PREFIX = 'episode'
+_LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
 _STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
 
 
@@ -37,12 +38,16 @@ class Checkpoint(NamedTuple):
 class Checkpointer:
     """Saves in the background, keeps the latest few, and restores past broken ones."""
 
-    def __init__(self, directory: Path, keep: int = 2):
+    def __init__(self, directory: Path, keep: int = 2, read_only: bool = False):
+        """With `read_only` nothing in the directory is touched: a run may be writing there."""
         logging.getLogger('absl').setLevel(logging.CRITICAL)  # errors are raised
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, step_prefix=_PREFIX, cleanup_tmp_directories=True
+            max_to_keep=None if read_only else keep,
+            step_prefix=_PREFIX,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
         )
-        self._directory = directory
+        self._directory, self._read_only = directory, read_only
         self._manager = ocp.CheckpointManager(
             directory.absolute(), options=options, item_names=('state', 'record')
         )
@@ -105,7 +110,15 @@ class Checkpointer:
           RunError: there are checkpoints and none can be read.
           ConfigError: it was made with another config.
         """
+        for _ in range(_LOOKS - 1 if self._read_only else 0):
+            with contextlib.suppress(RunError):  # all of them were replaced since we looked
+                return self._latest(template, config)
+        return self._latest(template, config)
+
+    def _latest(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
         problems: list[str] = []
+        if self._read_only:
+            self._manager.reload()
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:

@@ -42,7 +42,7 @@ def load_run(
     programs = make_programs(config, real_systems)
     if not run.checkpoints.is_dir():
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
-    checkpointer = Checkpointer(run.checkpoints)
+    checkpointer = Checkpointer(run.checkpoints, read_only=True)
     try:
         saved, problems = checkpointer.restore(programs.state_shapes(), config)
     finally:

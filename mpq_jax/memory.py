@@ -1,12 +1,12 @@
 """How much fits: estimates of what a program needs, before it is compiled."""
 
 import dataclasses
-import os
 from typing import Any
 
 import jax
 
 from mpq_jax.config import Config
+from mpq_jax.machine import memory_bytes
 from mpq_jax.simulator import Simulator
 from mpq_jax.validation import ConfigError
 
@@ -26,7 +26,7 @@ def available_bytes() -> int:
     stats = device.memory_stats() if device.platform != 'cpu' else None
     if stats and 'bytes_limit' in stats:
         return stats['bytes_limit']
-    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    return memory_bytes()
 
 
 def budget_bytes(config: Config) -> int:

@@ -39,6 +39,7 @@ COLUMNS = (
     'nonfinite_steps',
     'nonfinite_targets',
     'q_restores',  # cumulative: rounds whose Q diverged and was put back
+    'physics_warnings',  # MuJoCo's, of the whole batch, planning included
 )
 WALL_TIME_COLUMNS = ('collect_seconds', 'learn_seconds')
 

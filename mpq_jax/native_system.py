@@ -9,6 +9,7 @@ import numpy as np
 
 from mpq_jax.compilation import compile
 from mpq_jax.config import PhysicsConfig
+from mpq_jax.physics_warnings import is_unstable
 from mpq_jax.real_system import Measurement
 from mpq_jax.simulator import State
 from mpq_jax.simulator.mujoco_model import (
@@ -55,7 +56,7 @@ class NativeSystem:
         return self._measured()
 
     def _measured(self) -> Measurement:
-        """The state after the last step, and the sensors of that very state."""
+        """The state after the last step, and the sensors of that very state; NaN if it diverged."""
         data = self._data
         warmstart = data.qacc_warmstart.copy()
         sensed: dict[str, Any] = {}
@@ -66,6 +67,8 @@ class NativeSystem:
         parts: list[Any] = [
             np.array(x, np.float32) for x in (data.qpos, data.qvel, data.act, warmstart)
         ]
+        if is_unstable(data):
+            parts = [np.full_like(part, np.nan) for part in parts]
         qpos, qvel, act, warmstart = parts
         state = State(qpos, qvel, act, warmstart, self._variables)
         return Measurement(state, Reading(qpos, qvel, sensed))

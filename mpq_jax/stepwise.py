@@ -1,6 +1,5 @@
 """Episodes on real systems that JAX cannot trace: the same agent, one control step at a time."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ from mpq_jax.agent import Agent, QParams
 from mpq_jax.compilation import compile
 from mpq_jax.config import PlannerConfig
 from mpq_jax.episode import Episode, assemble, describe, episode_keys
+from mpq_jax.machine import usable_cores
 from mpq_jax.real_system import Measurement, RealSystem
 from mpq_jax.simulator import Model
 
@@ -42,7 +42,7 @@ class StepwiseRunner:
             control_step, planner, q_params, models, starts, self._controls, keys, jnp.int32(0)
         )
         self._assemble = jax.jit(jax.vmap(assemble))
-        self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._pool = ThreadPoolExecutor(max_workers=usable_cores())
 
     def run(
         self,

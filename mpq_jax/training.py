@@ -9,6 +9,7 @@ from mpq_jax.assembly import make_programs
 from mpq_jax.config import Config
 from mpq_jax.interrupts import Stopped, stop_on_signals
 from mpq_jax.labels import agent_label
+from mpq_jax.lock import only_writer
 from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory
@@ -56,7 +57,7 @@ def train(
         run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
     label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
-    with reporter, stop_on_signals() as stop:
+    with only_writer(run.path), reporter, stop_on_signals() as stop:
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
         programs.on_step = reporter.working
         TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)

@@ -17,6 +17,7 @@ from mpq_jax.guarded_system import RealSystemError
 from mpq_jax.interrupts import Stopped, StopRequest
 from mpq_jax.member import SeedState
 from mpq_jax.metrics import MetricsWriter
+from mpq_jax.physics_warnings import heard
 from mpq_jax.programs import Programs
 from mpq_jax.progress import Reporter, per_second
 from mpq_jax.replay_buffer import Transition
@@ -48,6 +49,7 @@ class TrainingLoop:
         self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
         self.idle = IdleMembers(reporter.say)
+        self.warned = False  # of MuJoCo's warnings
         self.recording: Transition | None = None  # one episode, for the figure
         self.last_steps = 0  # of the first member's last training episode
         self.stopwatch = Stopwatch(programs)
@@ -196,10 +198,15 @@ class TrainingLoop:
         self.counters['model_steps'] += steps * self.programs.model_steps_per_action
 
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
-        measures = bool(self.task.success)
-        return episode_rows(
-            self.config, episode, summary, self.counters, seconds, metrics, validation, measures
-        )
+        warnings, first = heard.take()
+        if warnings and not self.warned:
+            self.reporter.say(f'MuJoCo warns ({warnings} times in episode {episode}): {first}')
+            self.warned = True
+        rows = episode_rows(
+            self.config, episode, summary, self.counters, seconds, metrics, validation,
+            measures_success=self.task.success is not None,
+        )  # fmt: skip
+        return [row | {'physics_warnings': warnings} for row in rows]
 
     @property
     def _model_steps_per_second(self) -> float:

@@ -5,7 +5,6 @@ For planning without a GPU: whole batches of plans go through one `jax.pure_call
 """
 
 import math
-import os
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +14,8 @@ import numpy as np
 from mujoco import rollout as mujoco_rollout
 
 from mpq_jax.config import PhysicsConfig
+from mpq_jax.machine import usable_cores
+from mpq_jax.physics_warnings import HUGE
 from mpq_jax.simulator.mujoco_model import (
     control_law,
     edited_model,
@@ -103,7 +104,7 @@ class _NativeRollouts:
         self._control = control_law(task, self.model)
         self._names = [p.name for p in task.parameters]
         self._models: dict[bytes, mujoco.MjModel] = {}
-        threads = len(os.sched_getaffinity(0))
+        threads = usable_cores()
         self._pool = mujoco_rollout.Rollout(nthread=threads)
         self._data = [mujoco.MjData(self.model) for _ in range(threads)]
 
@@ -164,16 +165,34 @@ class _NativeRollouts:
         held = np.repeat(self._control(qpos, qvel, actions), self.steps_per_control, axis=1)
         hook = self._task.after_physics_step
         if hook is None:
-            return self._pool.rollout(models, self._data, start, held)
+            states, sensed = self._pool.rollout(models, self._data, start, held)
+            return self._diverged_to_nan(start, states), sensed
         states, sensors = [], []
         for t in range(held.shape[1]):
             after, sensed = self._pool.rollout(models, self._data, start, held[:, t : t + 1])
-            start = after[:, 0]
+            start = self._diverged_to_nan(start, after)[:, 0]
             qpos, qvel = self._positions(start)
             qpos[:], qvel[:] = hook(qpos, qvel, self.model.opt.timestep)
             states.append(start)
             sensors.append(sensed[:, 0])
         return np.stack(states, axis=1), np.stack(sensors, axis=1)
+
+    def _diverged_to_nan(self, start: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """States `[B, T, n]` after each physics step from a start `[B, n]`, NaN once one diverged.
+
+        As MuJoCo has it: a position, a velocity or an acceleration that is not finite or huge. From
+        a warning on `mujoco.rollout` repeats the state it had, and the time stands still.
+        """
+        timestep = self.model.opt.timestep
+        before = np.concatenate([start[:, None], states[:, :-1]], axis=1)
+        qpos, qvel = self._positions(states)
+        acceleration = (qvel - self._positions(before)[1]) / timestep
+        sound = states[..., 0] - before[..., 0] > 0.5 * timestep
+        for values in (qpos, qvel, acceleration):
+            sound &= (np.abs(values) < HUGE).all(axis=-1)
+        if not sound.all():
+            states = np.where(np.logical_and.accumulate(sound, axis=1)[..., None], states, np.nan)
+        return states
 
     def _positions(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Views of qpos and qvel in full-physics states `[..., n]`."""
