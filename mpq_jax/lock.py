@@ -40,7 +40,10 @@ def only_writer(directory: Path) -> Iterator[None]:
         file.truncate()
         file.write(f'process {os.getpid()} on {socket.gethostname()} since {now}\n')
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            os.ftruncate(file.fileno(), 0)
 
 
 @contextlib.contextmanager
