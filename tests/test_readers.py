@@ -90,9 +90,15 @@ def test_a_directory_that_cannot_be_written_is_said(tmp_path):
         pass
 
 
-@pytest.mark.parametrize('module', ['train', 'evaluate', 'sweep', 'report', 'reproduce',
-                                    'headline', 'benchmark_mppi', 'benchmark_training',
-                                    'benchmark_sweep'])  # fmt: skip
+ENTRY_POINTS = (
+    'evaluate', 'sweep', 'report', 'reproduce', 'headline', 'benchmark_mppi', 'benchmark_training',
+    'benchmark_sweep',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    'module', ['train', *(pytest.param(name, marks=pytest.mark.slow) for name in ENTRY_POINTS)]
+)
 def test_every_entry_point_starts_on_a_machine_that_says_little(module):
     """Without affinity, as on a Mac, and without sysconf: a wrong flag is all that is wrong."""
     code = (
