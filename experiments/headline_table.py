@@ -19,6 +19,7 @@ from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tables import last_quarter
 from mpq_jax.tasks import load_task
 
+_ORDER = ('none', 'mppi', 'softq', 'mpq')
 _DEFINITIONS = {
     'training': 'a mean over all training episodes',
     'last_quarter': 'a mean over the last quarter of them',
@@ -46,6 +47,7 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     for task, count in test_episodes.items():
         found = [SweepDirectory(path / name) for name in (task, with_table_3(task))]
         own = [(d, o) for d in found if d.sweep_file.exists() for o in read_outcomes(d)]
+        own.sort(key=lambda pair: _ORDER.index(pair[1].fields['agent']))
         rows += _rows(task, own, count, console)
         _draw(task, [outcome for _, outcome in own], path)
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
