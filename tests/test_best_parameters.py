@@ -8,6 +8,7 @@ import pytest
 import mpq_jax
 from mpq_jax import member, replay_buffer
 from mpq_jax.assembly import make_programs
+from mpq_jax.checkpoint import check_matches
 from mpq_jax.evaluation import load_run
 from mpq_jax.learner import LearnerState
 from mpq_jax.member import SeedState
@@ -141,9 +142,9 @@ def test_a_real_system_takes_no_step_that_is_not_counted(tmp_path):
     assert sum(system.steps for system in systems) == counted.sum() + result['env_steps']
 
 
-def test_the_number_of_validation_episodes_stays_as_it_was(tmp_path):
-    run = mpq_jax.train(tiny_lq_config(episodes=1), tmp_path / 'run')
+def test_the_number_of_validation_episodes_stays_as_it_was():
+    config = tiny_lq_config(episodes=1)
     longer = tiny_lq_config(episodes=2, **{'training.validation_episodes': 3})
     with pytest.raises(mpq_jax.ConfigError, match=r'training.validation_episodes = 3 is not'):
-        mpq_jax.train(longer, run.path, resume=True)
+        check_matches(longer, config)
     assert make_programs(longer).state_shapes().best_returns.shape == (2, 3)

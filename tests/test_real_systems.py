@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 import mpq_jax
+from experiments import comparison
 from mpq_jax import progress
 from mpq_jax.agent import Agent
 from mpq_jax.assembly import make_programs
@@ -21,7 +22,6 @@ from mpq_jax.simulator import make_simulator
 from mpq_jax.tasks import RandomizedParameter
 from mpq_jax.validation import ConfigError
 from tests.conftest import lq_task, tiny_config
-from tests.test_command_line import run as run_command
 
 # A cart whose named sensors must belong to the state they come with.
 CART = """
@@ -138,19 +138,12 @@ def test_settings_of_the_data_that_do_not_go_together():
         tiny_config(real_system='bullet').validate()
 
 
-def test_baselines_of_a_run_on_randomised_models_run(tmp_path):
+def test_baselines_of_a_run_on_randomised_models_can_run():
     """Q learns from models; what it is held against plays on the real system."""
-    flags = [f'--set={name}={value}' for name, value in tiny_flags_of_dr().items()]
-    result = run_command('train', *flags, '--baselines', f'--run_dir={tmp_path / "run"}')
-    assert result.returncode == 0, result.stderr
-    for label in ('MPQ H=3, DR data', 'no control', 'MPPI H=3', 'MPPI H=32'):
-        assert label in result.stdout, label
-
-
-def tiny_flags_of_dr():
-    config = tiny_config(q_data='dr', dr_bank_size=4, episodes=2)
-    changed = mpq_jax.overrides.differences(config, mpq_jax.preset('pendulum'))
-    return {name: value for name, (value, _) in changed.items()}
+    config = tiny_config(q_data='dr', **{'training.baselines': True})
+    baselines = comparison.baselines(config)
+    assert list(baselines) == ['no_control', 'mppi_h3', 'mppi_h32']
+    assert {baseline.validate().q_data for baseline in baselines.values()} == {'real'}
 
 
 def test_nothing_is_traced_for_a_system_that_is_driven_from_outside():
