@@ -1,0 +1,62 @@
+"""The headline table: what its rows say, held against the episodes they are made of."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import headline_table, headline_text
+from tests.test_command_line import run
+from tests.test_reproduce import QUIET, made_up
+
+
+def successes(*rows):
+    return np.array(rows, float)
+
+
+IDLE = successes([1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0])
+OURS = successes([1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1], [0, 1, 1, 1])
+
+
+def test_rows_are_paired_with_no_control(tmp_path):
+    points = [{'agent': agent, 'planner.horizon': h} for agent, h in (('none', 1), ('mpq', 4))]
+    made_up(tmp_path / 'ball_in_cup', points, [IDLE, OURS])
+    headline_table.write(tmp_path, {'ball_in_cup': 0}, QUIET)
+    content = json.loads((tmp_path / 'headline.json').read_text())
+    idle, ours = content['rows']
+    assert (idle['agent'], ours['agent'], ours['temperature']) == ('none', 'mpq', 0.05)
+    assert ours['better'] is True and 'better' not in idle
+    np.testing.assert_allclose(ours['training']['success']['seeds'], OURS.mean(axis=1))
+    left = [
+        [o for o, i in zip(*pair, strict=True) if not i] for pair in zip(OURS, IDLE, strict=True)
+    ]
+    np.testing.assert_allclose(
+        ours['not_by_itself']['seeds'], [np.mean(each) for each in left], atol=1e-4
+    )
+    assert ours['paper'] == {'training': pytest.approx(ours['paper']['training']), 'test': 0.85}
+    assert 'seeds 0 to 2' in ours['chosen_on'] and ours['test'] is None
+    text = (tmp_path / 'headline.md').read_text()
+    assert text == headline_text.markdown(content['rows'])
+    assert '| ball_in_cup, 5 seeds x 4 | MPQ H=4, λ=0.05 | 0.85 [' in text
+    assert (tmp_path / 'ball_in_cup.png').exists()
+
+
+def test_a_row_that_is_no_better_says_so_and_few_seeds_are_listed(tmp_path):
+    points = [{'agent': agent, 'planner.horizon': h} for agent, h in (('none', 1), ('mppi', 4))]
+    made_up(tmp_path / 'ball_in_cup', points, [IDLE[:2], IDLE[:2]])
+    headline_table.write(tmp_path, {'ball_in_cup': 0}, QUIET)
+    text = (tmp_path / 'headline.md').read_text()
+    assert 'MPPI H=4, λ=0.15 (not better than no control) | 0.12 (0.25, 0.00)' in text
+
+
+def test_the_command_runs_on_seeds_that_nothing_was_chosen_on(tmp_path):
+    """And goes on where it was: the second call has nothing left to run."""
+    flags = ['--tasks=pendulum', '--agents=none', '--num_seeds=2', '--episodes=1']
+    for seconds in range(2):
+        result = run('headline', *flags, f'--run_dir={tmp_path}')
+        assert result.returncode == 0, result.stderr
+        (row,) = json.loads((tmp_path / 'headline.json').read_text())['rows']
+        assert row['seeds'] == [100, 101] and row['agent'] == 'none'
+        assert ('compiling' in result.stdout) is (seconds == 0)
+    refused = run('headline', '--tasks=pendulm', f'--run_dir={tmp_path}')
+    assert refused.returncode == 2 and "did you mean 'pendulum'" in refused.stderr
