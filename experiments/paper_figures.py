@@ -108,7 +108,7 @@ def evaluated(path, episodes: int, console: Console) -> dict[str, Any]:
         trained = result['trained_episodes'] == run.finished_episodes
         if trained and result['test_episodes_per_seed'] == episodes:
             return result
-    return mpq_jax.evaluate(path, episodes, console=console)
+    return mpq_jax.evaluate(path, episodes, beside_no_control=False, console=console)
 
 
 def _chosen(directory: SweepDirectory, points: list[Fields]) -> list[Outcome]:

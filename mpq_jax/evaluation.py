@@ -59,6 +59,7 @@ def evaluate(
     parameters: str = 'last',
     real_systems: Sequence[RealSystem] = (),
     video: str | Path | None = None,
+    beside_no_control: bool = True,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Runs test episodes for every seed and writes `evaluation.json` and `episode.png`.
@@ -69,6 +70,8 @@ def evaluate(
       parameters: the 'last', or the 'best' by validation (the last where there was none).
       real_systems: one a member, where the run's real_system is 'own'.
       video: a .gif or .mp4 to draw the first seed's first episode into.
+      beside_no_control: whether to play the same episodes without control as well, where the task
+        has a success; not needed beside a run that does not control.
       console: where progress is shown.
 
     Returns:
@@ -91,7 +94,9 @@ def evaluate(
         programs.on_compile, programs.on_step = reporter.compiling, reporter.working
         q_params = programs.parameters(saved.state, parameters)
         summary, recording = _play(programs, saved.state, q_params, episodes, reporter)
-        idle = _play_without_control(programs.config, task, episodes, reporter)
+        idle = None
+        if beside_no_control:
+            idle = _play_without_control(programs.config, task, episodes, reporter)
     result = describe(programs.config, saved, parameters, summary, idle)
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
     plots.episode_figure(task, recording, run.path / 'episode.png')

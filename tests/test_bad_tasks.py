@@ -1,5 +1,7 @@
 """What a user's task can have wrong: each error names the task, the function and what is wanted."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -203,11 +205,31 @@ def test_a_task_that_cannot_be_used(make, function, message):
     'make', [cart, with_equations, with_mass, ending, lq_task, *TASKS.values()]
 )
 def test_a_sound_task_passes(make):
-    check_task(make())
+    """Having been looked at, and once: nothing of it is called again."""
+    assert calls_of_cost(make()) == (True, False)
 
 
 def test_what_is_allowed():
     """A parameter that is known, MuJoCo's own functions of control, a task's own variables."""
-    check_task(with_mass(parameters=(MASS._replace(low=2.0, high=2.0),)))
-    check_task(cart(control=lambda qpos, qvel, action: qpos[..., :1] + 0.1 * action))
-    check_task(cart(reset=lambda key: Start(zeros, zeros, {'goal': jax.random.normal(key, (3,))})))
+    for task in (
+        with_mass(parameters=(MASS._replace(low=2.0, high=2.0),)),
+        cart(control=lambda qpos, qvel, action: qpos[..., :1] + 0.1 * action),
+        cart(reset=lambda key: Start(zeros, zeros, {'goal': jax.random.normal(key, (3,))})),
+    ):
+        assert calls_of_cost(task) == (True, False)
+
+
+def calls_of_cost(task):
+    """Whether a first check of a task calls its cost, and whether a second one does."""
+    calls = []
+
+    def cost(*arguments):
+        calls.append(arguments)
+        return task.cost(*arguments)
+
+    counted, called = dataclasses.replace(task, cost=cost), []
+    for _ in range(2):
+        before = len(calls)
+        check_task(counted)
+        called.append(len(calls) > before)
+    return tuple(called)

@@ -21,12 +21,7 @@ def check_control(task: Task, model: mujoco.MjModel) -> None:
         return
     names = 'qpos', 'qvel', 'action'
     wanted = f'finite actuator inputs [nu], here [{model.nu}], with the leading axes of its inputs'
-    rows = np.linspace(0.0, 0.5, _LEAD, dtype=np.float32)[:, None]
-    batch = (
-        model.qpos0.astype(np.float32) + rows,
-        np.zeros((_LEAD, model.nv), np.float32),
-        np.zeros((_LEAD, model.nu), np.float32) + rows,
-    )
+    batch = _spread(model.qpos0, np.zeros(model.nv), np.zeros(model.nu))
     _check_both(task, 'control', names, batch, (), [(model.nu,)], wanted)
 
 
@@ -36,14 +31,16 @@ def check_physics_hook(task: Task, model: mujoco.MjModel) -> None:
         return
     names = 'qpos', 'qvel', 'timestep'
     wanted = f'(qpos, qvel), finite and of the shapes it was given, [{model.nq}] and [{model.nv}]'
-    rows = np.linspace(0.0, 0.5, _LEAD, dtype=np.float32)[:, None]
-    batch = (
-        model.qpos0.astype(np.float32) + rows,
-        np.zeros((_LEAD, model.nv), np.float32) + rows,
-    )
+    batch = _spread(model.qpos0, np.zeros(model.nv))
     shapes = [(model.nq,), (model.nv,)]
     timestep = float(model.opt.timestep)
     _check_both(task, 'after_physics_step', names, batch, (timestep,), shapes, wanted)
+
+
+def _spread(*starts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Batches `[B, n]`: first these arrays `[n]` themselves, then places beside them."""
+    rows = np.linspace(0.0, 0.5, _LEAD)[:, None]
+    return tuple((start + rows).astype(np.float32) for start in starts)
 
 
 def _check_both(
