@@ -13,6 +13,7 @@ from mpq_jax import overrides
 from mpq_jax.config import Config
 from mpq_jax.interrupts import exit_when_busy
 from mpq_jax.machine import usable_cores
+from mpq_jax.tasks import keep_tasks
 from mpq_jax.validation import ConfigError, check_at_least
 
 # flag -> config field
@@ -117,7 +118,7 @@ def run(main: Callable[[], None], cores_as_devices: bool = True) -> None:
             print(f'error: {arguments[1]!r} is not a flag (--name=value)', file=sys.stderr)
             return 2
         try:
-            with exit_when_busy():
+            with exit_when_busy(), keep_tasks():
                 main()
         except mpq_jax.NothingLearnedError as error:
             print(f'error: {error}', file=sys.stderr)

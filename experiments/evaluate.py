@@ -16,6 +16,7 @@ from mpq_jax.statistics import describe
 
 FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()
+flags.DEFINE_string('task', None, "the run's module:factory, where its task is your own")
 flags.DEFINE_integer('episodes', 20, 'test episodes a seed')
 flags.DEFINE_string('parameters', 'last', "the 'last', or the 'best' by validation")
 flags.DEFINE_string('video', None, 'a .gif or .mp4 to draw an episode into (MuJoCo tasks)')
@@ -34,6 +35,7 @@ def main() -> None:
         FLAGS.run_dir,
         FLAGS.episodes,
         parameters=FLAGS.parameters,
+        task=FLAGS.task,
         video=FLAGS.video,
         console=console,
     )

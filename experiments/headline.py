@@ -95,8 +95,7 @@ def _run(task: str, path: Path, console: Console) -> None:
 def _extend(path: Path, fixed: Fields, points: list[Fields], console: Console) -> None:
     """Runs what a sweep does not hold yet of some points."""
     directory = SweepDirectory(path)
-    recorded = directory.read()['cells'] if directory.sweep_file.exists() else []
-    known = [point for cell in recorded for point in cell['configurations']]
+    known = directory.points
     new = [point for point in points if point not in known]
     run_sweep(Grid.of(fixed, tuple(known + new)), path, console=console)
 

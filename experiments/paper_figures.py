@@ -20,7 +20,7 @@ from mpq_jax.sweep.sweep_directory import SweepDirectory
 
 def training_curves(directory: SweepDirectory, points: list[Fields], console: Console) -> None:
     """Figure 1: every agent, ours with its band, the paper's single run dashed."""
-    task = directory.read()['fixed']['task']
+    task = directory.task
     outcomes = _chosen(directory, points)
     measure = _measure(task)
     curves = {agent_label(outcome.fields): outcome.tables[measure] for outcome in outcomes}
@@ -45,7 +45,7 @@ def horizon_ablation(directory: SweepDirectory, points: list[Fields], console: C
 
     Counted over the episodes that every one of them has.
     """
-    task = directory.read()['fixed']['task']
+    task = directory.task
     measure = _measure(task)
     theirs = published.ablation_curves(task)
     rows = []
@@ -72,7 +72,7 @@ def success_table(
 
     Evaluations that an earlier call finished are not run again.
     """
-    task = directory.read()['fixed']['task']
+    task = directory.task
     theirs = published.success_rates(task)
     rows, successes = [], []
     for point in points:

@@ -73,9 +73,7 @@ def _begun(directory: SweepDirectory, points: list[Fields]) -> list[Fields]:
 
 def _grid(task: str, points: list[Fields], directory: SweepDirectory) -> Grid:
     """The points, and those that the directory holds already for other figures."""
-    if directory.sweep_file.exists():
-        before = [p for cell in directory.read()['cells'] for p in cell['configurations']]
-        points = [*before, *points]
+    points = [*directory.points, *points]
     distinct = {json.dumps(point, sort_keys=True): point for point in points}
     fixed = {'seed': 100, 'num_seeds': 5} | command_line.given_fields(FLAGS) | {'task': task}
     if FLAGS.preset is not None:

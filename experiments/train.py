@@ -58,11 +58,10 @@ def _resumed() -> tuple[Config, str]:
     """The config of the run directory, with the fields that flags name."""
     if FLAGS.run_dir is None:
         raise mpq_jax.ConfigError('--run_dir', None, 'given with --resume')
-    config = RunDirectory(FLAGS.run_dir).read_config()
+    config = RunDirectory(FLAGS.run_dir).read_config(FLAGS.task)
     given = command_line.given_fields(FLAGS)
-    for name in ('task', 'agent'):
-        if FLAGS[name].value is not None:
-            given[name] = FLAGS[name].value
+    if FLAGS.agent is not None:
+        given['agent'] = FLAGS.agent
     if FLAGS.baselines is not None:
         given['training.baselines'] = FLAGS.baselines
     return overrides.set_fields(config, given).validate(), FLAGS.run_dir

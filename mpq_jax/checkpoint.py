@@ -4,6 +4,7 @@ Of the replay buffer only the filled part is written.
 """
 
 import contextlib
+import functools
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,13 @@ MAY_CHANGE = ('episodes', 'training.')
 _FIXED = ('training.validation_episodes',)  # whose returns the state holds
 _PREFIX = 'episode'
 _LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
+_ORBAX = str(Path(ocp.__file__).parent)
 _STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
+
+
+def _is_not_orbax(record: logging.LogRecord) -> bool:
+    """Of the logger that it shares with others."""
+    return not record.pathname.startswith(_ORBAX)
 
 
 class Checkpoint(NamedTuple):
@@ -40,7 +47,8 @@ class Checkpointer:
 
     def __init__(self, directory: Path, keep: int = 2, read_only: bool = False):
         """With `read_only` nothing in the directory is touched: a run may be writing there."""
-        logging.getLogger('absl').setLevel(logging.CRITICAL)  # errors are raised
+        self._quiet = functools.partial(_is_not_orbax)  # its errors are raised, here
+        logging.getLogger('absl').addFilter(self._quiet)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=None if read_only else keep,
             step_prefix=_PREFIX,
@@ -87,6 +95,7 @@ class Checkpointer:
         """Waits, and leaves the error of a save that nobody waited for to the next resume."""
         with contextlib.suppress(Exception):
             self._manager.close()
+        logging.getLogger('absl').removeFilter(self._quiet)
 
     @contextlib.contextmanager
     def _writing(self):

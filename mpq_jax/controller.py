@@ -15,7 +15,7 @@ from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.evaluation import load_run
 from mpq_jax.randomization import episode_models, planner_models
 from mpq_jax.simulator import Model, make_simulator
-from mpq_jax.tasks import Start, load_task
+from mpq_jax.tasks import Start, keep_tasks, load_task
 from mpq_jax.validation import ConfigError, check_between
 
 
@@ -92,6 +92,7 @@ def _checked(field: str, value, wanted) -> Any:
     return jax.tree.unflatten(structure, arrays)
 
 
+@keep_tasks()
 def make_controller(config: Config) -> Controller:
     """Plain MPPI on a task, from a config such as `preset(task, 'mppi')`.
 
@@ -107,8 +108,14 @@ def make_controller(config: Config) -> Controller:
     return Controller(_arrays(config.planner), make_agent(config, simulator), (), models)
 
 
+@keep_tasks()
 def load_controller(
-    run_dir: str | Path, seed: int | None = None, variant: int = 0, parameters: str = 'last'
+    run_dir: str | Path,
+    seed: int | None = None,
+    variant: int = 0,
+    parameters: str = 'last',
+    *,
+    task: str | None = None,
 ) -> Controller:
     """The controller of a trained run: one seed's parameters, with the models it planned with.
 
@@ -117,11 +124,13 @@ def load_controller(
       seed: one of the run's; the first if None.
       variant: which of the config's variants, of a run that has them.
       parameters: the 'last', or the 'best' by validation (the last where there was none).
+      task: the run's `module:factory`, where its task is not a registered one; not needed where
+        this process has loaded it already.
 
     Raises:
-      RunError, ConfigError: no such run, checkpoint, seed or variant.
+      RunError, ConfigError: no such run, checkpoint, seed or variant; a task that has to be given.
     """
-    programs, saved, _ = load_run(run_dir)
+    programs, saved, _ = load_run(run_dir, task=task)
     config = programs.config
     if seed is not None and seed not in config.seeds:
         raise ConfigError('seed', seed, f"one of the run's: {config.seeds}")

@@ -23,22 +23,22 @@ from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory, write_atomically
 from mpq_jax.stopwatch import Stopwatch
-from mpq_jax.tasks import Task
+from mpq_jax.tasks import Task, keep_tasks
 from mpq_jax.validation import RunError, check_at_least
 from mpq_jax.video import check_video, write_video
 
 
 def load_run(
-    run_dir: str | Path, real_systems: Sequence[RealSystem] = ()
+    run_dir: str | Path, real_systems: Sequence[RealSystem] = (), task: str | None = None
 ) -> tuple[Programs, Checkpoint, list[str]]:
     """A run's programs and latest readable checkpoint, and messages about unreadable ones.
 
     Raises:
-      RunError: no run or no readable checkpoint there.
+      RunError: no run or no readable checkpoint there, or a task that has to be given.
       ConfigError: the config does not match the checkpoint.
     """
     run = RunDirectory(run_dir)
-    config = run.read_config()
+    config = run.read_config(task)
     programs = make_programs(config, real_systems)
     if not run.checkpoints.is_dir():
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
@@ -52,11 +52,13 @@ def load_run(
     return programs, saved._replace(state=programs.layout.placed(saved.state)), problems
 
 
+@keep_tasks()
 def evaluate(
     run_dir: str | Path,
     episodes: int = 20,
     *,
     parameters: str = 'last',
+    task: str | None = None,
     real_systems: Sequence[RealSystem] = (),
     video: str | Path | None = None,
     beside_no_control: bool = True,
@@ -68,6 +70,8 @@ def evaluate(
       run_dir: a run that was trained.
       episodes: a seed; episode i of a seed always starts in the same state.
       parameters: the 'last', or the 'best' by validation (the last where there was none).
+      task: the run's `module:factory`, where its task is not a registered one; not needed where
+        this process has loaded it already.
       real_systems: one a member, where the run's real_system is 'own'.
       video: a .gif or .mp4 to draw the first seed's first episode into.
       beside_no_control: whether to play the same episodes without control as well, where the task
@@ -80,13 +84,14 @@ def evaluate(
       it fails; a real system of one's own is not driven for that.
 
     Raises:
+      RunError: the run names a task of somebody's own, and `task` does not.
       ConfigError: `video` cannot be drawn here; it says what to install.
     """
     check_at_least('episodes', episodes, 1)
-    programs, saved, problems = load_run(run_dir, real_systems)
-    task = programs.real.task
+    programs, saved, problems = load_run(run_dir, real_systems, task)
+    played = programs.real.task
     if video is not None:
-        check_video(video, task)
+        check_video(video, played)
     run = RunDirectory(run_dir)
     with Reporter('evaluate', episodes, console) as reporter:
         for problem in problems:
@@ -96,12 +101,12 @@ def evaluate(
         summary, recording = _play(programs, saved.state, q_params, episodes, reporter)
         idle = None
         if beside_no_control:
-            idle = _play_without_control(programs.config, task, episodes, reporter)
+            idle = _play_without_control(programs.config, played, episodes, reporter)
     result = describe(programs.config, saved, parameters, summary, idle)
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
-    plots.episode_figure(task, recording, run.path / 'episode.png')
+    plots.episode_figure(played, recording, run.path / 'episode.png')
     if video is not None:
-        write_video(video, task, recording.state)
+        write_video(video, played, recording.state)
     return result
 
 

@@ -15,6 +15,7 @@ import jax
 
 from mpq_jax import overrides
 from mpq_jax.config import Config
+from mpq_jax.tasks import check_named
 from mpq_jax.validation import ConfigError, RunError
 
 _PACKAGES = (
@@ -51,27 +52,37 @@ class RunDirectory:
         taken = self.path.exists() and not self.path.is_dir()
         if taken or (self.path.is_dir() and any(map(_is_content, self.path.iterdir()))):
             raise RunError(
-                f'run_dir = {str(self.path)!r} exists already: continue it with --resume, or '
-                'name another directory (nothing was overwritten)'
+                f'run_dir = {str(self.path)!r} exists already: continue it with '
+                f'{self.how_to_resume(config)}, or name another directory (nothing was overwritten)'
             )
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.config_file, overrides.to_json(config))
             write_atomically(self.manifest_file, json.dumps(manifest() | facts, indent=2) + '\n')
 
-    def read_config(self) -> Config:
+    def read_config(self, task: str | None = None) -> Config:
         """The config of an existing run.
 
+        Args:
+          task: the run's `module:factory`, where its task is not a registered one: the directory
+            alone does not make anything import or call it. Not needed again in one process.
+
         Raises:
-          RunError: no run there, or a config that cannot be read.
+          RunError: no run there, a config that cannot be read, or a task that nobody named.
         """
         if not self.config_file.is_file():
             raise RunError(f'run_dir = {str(self.path)!r} holds no run: there is no config.json')
         try:
-            config = overrides.from_dict(json.loads(self.config_file.read_text()))
-            return config.validate()
+            config = overrides.from_dict(json.loads(self.config_file.read_text())).validate()
         except (ValueError, ConfigError) as error:
             raise RunError(f'{self.config_file} cannot be used: {error}') from error
+        check_named(config.task, self.config_file, task)
+        return config
+
+    def how_to_resume(self, config: Config) -> str:
+        """The flags that continue the run."""
+        named = f' --task={config.task}' if ':' in config.task else ''
+        return f'--run_dir={self.path} --resume{named}'
 
     @property
     def finished_episodes(self) -> int:

@@ -13,11 +13,13 @@ from mpq_jax.lock import only_writer
 from mpq_jax.progress import Reporter
 from mpq_jax.real_system import RealSystem
 from mpq_jax.run_directory import RunDirectory
+from mpq_jax.tasks import keep_tasks
 from mpq_jax.training_loop import TrainingLoop
 
 __all__ = ['Stopped', 'train']
 
 
+@keep_tasks()
 def train(
     config: Config,
     run_dir: str | Path,

@@ -85,7 +85,7 @@ class TrainingLoop:
         """How far the saved run is, and how it goes on."""
         return (
             f'after episode {latest_episode(self.run.checkpoints)} of {self.config.episodes}; '
-            f'continue with --run_dir={self.run.path} --resume'
+            f'continue with {self.run.how_to_resume(self.config)}'
         )
 
     def _begin(self) -> None:

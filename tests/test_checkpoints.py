@@ -1,5 +1,6 @@
 """Checkpoints: only the filled part of the buffer, and damage that is noticed."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -194,3 +195,18 @@ def test_a_checkpoint_of_a_device_that_is_not_here_is_read(start, programs, tmp_
     assert problems == []
     assert_equal(saved, Checkpoint(1, start, {'env_steps': [0, 0]}, CONFIG))
     assert {x.device for x in jax.tree.leaves(saved.state)} == {jax.devices()[0]}
+
+
+def test_others_are_heard_in_the_logger_that_orbax_writes_to(start, programs, tmp_path, caplog):
+    logger = logging.getLogger('absl')
+    before = logger.level, list(logger.filters)
+    checkpointer = Checkpointer(tmp_path / 'checkpoints')
+    for checkpoint in checkpoints_of(start, LENGTHS[:2]):
+        checkpointer.save(checkpoint)
+    checkpointer.wait()
+    (tmp_path / 'checkpoints' / 'episode_2' / '_CHECKPOINT_METADATA').write_text('damaged')
+    logger.warning('somebody speaks')
+    checkpointer.close()
+    restored(tmp_path, programs)  # at which Orbax has something to say
+    assert [record.getMessage() for record in caplog.records] == ['somebody speaks']
+    assert (logger.level, logger.filters) == before

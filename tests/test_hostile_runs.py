@@ -10,8 +10,10 @@ import pytest
 import mpq_jax
 from mpq_jax import checkpoint, overrides
 from mpq_jax.assembly import make_programs
+from mpq_jax.report import read_directory, write_report
 from mpq_jax.run_directory import RunDirectory
 from mpq_jax.validation import ConfigError, RunError, TaskError
+from tests import report_files
 from tests.conftest import tiny_lq_config
 
 CONFIG = tiny_lq_config()
@@ -104,12 +106,13 @@ def test_a_pickle_is_never_loaded(tmp_path, programs):
 
 @pytest.mark.parametrize('task', ['os:abort', 'subprocess:Popen', 'multiprocessing.util:_exit'])
 def test_a_config_cannot_call_the_standard_library(tmp_path, task):
+    """Nor anything else (`test_named_tasks`), and this not even where the user repeats it."""
     run = RunDirectory(tmp_path / 'run')
     run.create(CONFIG)
     config = json.loads(run.config_file.read_text()) | {'task': task}
     run.config_file.write_text(json.dumps(config))
     with pytest.raises(TaskError, match='must be your own, not the standard library'):
-        mpq_jax.evaluate(run.path)
+        mpq_jax.evaluate(run.path, task=task)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +128,53 @@ def test_a_config_of_giant_arrays_or_wrong_types_is_refused_at_once(tmp_path, fi
     run.config_file.write_text(json.dumps(config))
     run.checkpoints.mkdir()
     with pytest.raises((ConfigError, RunError), match=f'{next(iter(fields))} = .* must be'):
-        mpq_jax.evaluate(run.path)
+        mpq_jax.evaluate(run.path, task=CONFIG.task)
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file beside the run that nobody wants to see in a report of it."""
+    (tmp_path / 'secrets').mkdir()
+    file = tmp_path / 'secrets' / 'plot.png'
+    file.write_bytes(b'not for you')
+    return file
+
+
+def test_a_report_shows_no_figure_that_a_link_points_to(tmp_path, secret):
+    run = report_files.write_run_with_baseline(tmp_path / 'run')
+    honest = len(read_directory(run).figures)
+    links = [run / 'plot.png', run / 'replay.gif', run / 'baselines' / 'mppi_h4' / 'plot.png']
+    for link in links:
+        link.symlink_to(secret)
+    (run / 'own_link.png').symlink_to(run / 'episode.png')
+    (run / 'baselines' / 'elsewhere').symlink_to(secret.parent)
+    report_files.write_run(tmp_path / 'another', 3)
+    (run / 'baselines' / 'another').symlink_to(tmp_path / 'another')
+    report = read_directory(run)
+    assert len(report.figures) == honest and len(report.replays) == 2 and len(report.curves) == 2
+    said = [problem for problem in report.problems if 'was not followed' in problem]
+    assert len(said) == len(links) + 3
+    page = write_report(run).read_text()
+    assert 'bm90IGZvciB5b3U' not in page and 'plot.png is a link' in page
+
+
+def test_a_report_of_a_sweep_does_not_either(tmp_path, secret):
+    sweep = report_files.write_sweep(tmp_path / 'sweep')
+    (sweep / 'final.png').symlink_to(secret)
+    (sweep / 'cells' / 'planner.horizon=1' / 'replay.gif').symlink_to(secret)
+    report = read_directory(sweep)
+    assert len(report.problems) == 2 and not report.replays
+    assert all('was not followed' in problem for problem in report.problems)
+
+
+def test_a_report_reads_no_settings_through_a_link(tmp_path, secret):
+    run = report_files.write_run_with_baseline(tmp_path / 'run')
+    secret.write_text('{"token": "not for you"}')
+    (run / 'manifest.json').unlink()
+    (run / 'manifest.json').symlink_to(secret)
+    page = write_report(run).read_text()
+    assert 'not for you' not in page and 'manifest.json is a link' in page
+    (run / 'config.json').unlink()
+    (run / 'config.json').symlink_to(secret)
+    with pytest.raises(RunError, match=r'config\.json is a link'):
+        write_report(run)

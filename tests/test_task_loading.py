@@ -9,9 +9,10 @@ import pytest
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.simulator import make_simulator
-from mpq_jax.tasks import load_task, register_task
+from mpq_jax.tasks import keep_tasks, load_task, register_task
 from mpq_jax.tasks.check import check_task
 from mpq_jax.validation import TaskError
+from tests.conftest import lq_task, tiny_lq_config
 from tests.test_bad_tasks import cart
 
 
@@ -59,17 +60,51 @@ def test_the_command_line_says_so_in_one_line(tmp_path):
     assert len(ended.stderr.splitlines()) == 1 and not (tmp_path / 'run').exists()
 
 
-def test_a_task_that_failed_is_made_anew():
-    cost = wrong_cost().cost
-    factory = lambda: cart(cost=cost)  # noqa: E731
+@pytest.fixture
+def edited():
+    """The factory's fields, to be changed; and the horizon in each task that it made."""
+    fields, made = {}, []
+
+    def factory():
+        task = cart(**fields)
+        made.append(task.settings.get('planner.horizon'))
+        return task
+
     register_task('edited', factory)
+    return fields, made
+
+
+def test_what_a_factory_closes_over_may_be_edited(edited):
+    fields, _ = edited
+    fields['cost'] = wrong_cost().cost
     with pytest.raises(TaskError, match='cost'):
         load_task('edited')
-    cost = cart().cost
-    kept = load_task('edited')
-    assert load_task('edited') is kept
-    register_task('edited', factory)
-    assert load_task('edited') is not kept
+    del fields['cost']
+    for horizon in (3, 5):
+        fields['settings'] = {'planner.horizon': horizon}
+        assert mpq_jax.preset('edited').planner.horizon == horizon
+        assert load_task('edited').settings == fields['settings']
+
+
+def test_a_run_makes_its_task_once(edited, tmp_path):
+    _, made = edited
+    register_task('edited_lq', lambda: made.append(0) or lq_task())
+    mpq_jax.train(tiny_lq_config(task='edited_lq', episodes=1), tmp_path / 'run')
+    assert made == [0]
+    mpq_jax.evaluate(tmp_path / 'run', 1)
+    assert made == [0, 0]
+
+
+def test_tasks_are_kept_where_asked_for(edited):
+    _, made = edited
+    with keep_tasks():
+        first = load_task('edited')
+        with keep_tasks():
+            assert load_task('edited') is first
+        assert load_task('edited') is first and len(made) == 1
+        register_task('edited', cart)
+        assert load_task('edited') is not first
+    assert load_task('pendulum') is load_task('pendulum')  # nothing in it can change
 
 
 def test_a_factory_that_fails_is_named():

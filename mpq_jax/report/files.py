@@ -1,4 +1,4 @@
-"""Files of runs and sweeps, read as far as they can be."""
+"""Files of runs and sweeps, read as far as they can be; what links point to is none of them."""
 
 import csv
 import json
@@ -18,7 +18,9 @@ REPLAYS = ('.gif', '.mp4', '.webm')
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises RunError where there is none."""
+    """A JSON object. Raises RunError where there is none, or a link to one."""
+    if path.is_symlink():
+        raise RunError(_refused(path))
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -43,6 +45,9 @@ def read_csv(path: Path, problems: list[str]) -> Iterator[dict[str, str]]:
     """Whole rows by the file's own header; a missing file has none, a torn line is none."""
     if not path.exists():
         problems.append(f'{path.name} is missing from {path.parent.name}/')
+        return
+    if path.is_symlink():
+        problems.append(_refused(path))
         return
     try:
         with open(path, newline='') as file:
@@ -88,8 +93,24 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def media(directory: Path, suffixes: Iterable[str], where: str = '') -> list[Medium]:
-    """The directory's files of these kinds, captioned by their names."""
-    paths = sorted(path for path in directory.iterdir() if path.suffix.lower() in suffixes)
+def media(
+    directory: Path, suffixes: Iterable[str], problems: list[str], where: str = ''
+) -> list[Medium]:
+    """The directory's own files of these kinds, captioned by their names; links are noted."""
+    found = sorted(path for path in directory.iterdir() if path.suffix.lower() in suffixes)
+    problems += [_refused(path) for path in found if path.is_symlink()]
+    paths = [path for path in found if path.is_file() and not path.is_symlink()]
     prefix = f'{where}: ' if where else ''
     return [Medium(path, prefix + path.stem.replace('_', ' ')) for path in paths]
+
+
+def own_directories(directory: Path, problems: list[str]) -> list[Path]:
+    """What lies in a directory, in order, if anything; links are noted and left out."""
+    found = sorted(directory.iterdir()) if directory.is_dir() else []
+    links = [path for path in (directory, *found) if path.is_symlink()]
+    problems += map(_refused, links)
+    return [] if directory in links else [path for path in found if path not in links]
+
+
+def _refused(path: Path) -> str:
+    return f'{path} is a link and was not followed: a report shows the files of its run'

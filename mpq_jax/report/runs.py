@@ -21,12 +21,12 @@ def read(directory: Path) -> Report:
       RunError: a config.json that is no JSON object, or rows of metrics without seed or episode.
     """
     problems: list[str] = []
-    baselines = directory / 'baselines'
-    found = sorted(baselines.iterdir()) if baselines.is_dir() else []
+    found = files.own_directories(directory / 'baselines', problems)
     paths = [directory, *(path for path in found if (path / 'config.json').is_file())]
     configs = [files.flatten(files.read_object(path / 'config.json')) for path in paths]
     labels = _labels(configs, paths)
     named = dict(zip(labels, paths, strict=True))
+    where = {path: '' if path == directory else label for label, path in named.items()}
     curves = [
         curve
         for label, path, config in zip(labels, paths, configs, strict=True)
@@ -40,8 +40,8 @@ def read(directory: Path) -> Report:
         facts={k: files.text_of(config.get(v)) for k, v in _FACTS.items()} | facts(manifest),
         problems=problems,
         curves=curves,
-        figures=[medium for p in named.items() for medium in _media(p, files.FIGURES, directory)],
-        replays=[medium for p in named.items() for medium in _media(p, files.REPLAYS, directory)],
+        figures=[m for p in paths for m in files.media(p, files.FIGURES, problems, where[p])],
+        replays=[m for p in paths for m in files.media(p, files.REPLAYS, problems, where[p])],
         settings=[tables.settings(files.read_object(directory / 'config.json'), {})],
         versions=tables.versions(manifest),
     )
@@ -109,8 +109,3 @@ def _check_complete(curve: Curve, config: Mapping[str, Any], problems: list[str]
     reached = max(table.shape[1] for table in curve.columns.values()) if curve.columns else 0
     if isinstance(asked, int) and reached < asked:
         problems.append(f'{curve.label}: {reached} of {asked} episodes so far')
-
-
-def _media(named: tuple[str, Path], suffixes: tuple[str, ...], run: Path):
-    label, path = named
-    return files.media(path, suffixes, '' if path == run else label)

@@ -56,8 +56,8 @@ def read(directory: Path) -> Report:
         | runs.facts(manifest),
         problems=problems,
         curves=curves,
-        figures=files.media(directory, files.FIGURES),
-        replays=files.media(directory, files.REPLAYS),
+        figures=files.media(directory, files.FIGURES, problems),
+        replays=files.media(directory, files.REPLAYS, problems),
         settings=_settings(sweep, swept, cells, problems),
         versions=tables.versions(manifest),
     )
@@ -66,9 +66,9 @@ def read(directory: Path) -> Report:
     existing = {name: path for name, (path, _) in cells.items() if path.is_dir()}
     report.results.append(tables.evaluations(existing, problems))
     for name, path in existing.items():
-        episode = [m for m in files.media(path, files.FIGURES, name) if m.path.stem == 'episode']
-        report.figures += episode
-        report.replays += files.media(path, files.REPLAYS, name)
+        figures = files.media(path, files.FIGURES, problems, name)
+        report.figures += [m for m in figures if m.path.stem == 'episode']
+        report.replays += files.media(path, files.REPLAYS, problems, name)
     return report
 
 

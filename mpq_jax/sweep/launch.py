@@ -15,6 +15,7 @@ from mpq_jax.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell, Grid
 from mpq_jax.sweep.results import summarize
 from mpq_jax.sweep.sweep_directory import SweepDirectory
+from mpq_jax.tasks import keep_tasks
 from mpq_jax.training import train
 from mpq_jax.validation import RunError
 
@@ -60,6 +61,7 @@ class Display:
 Launcher = Callable[[Sequence[Cell], SweepDirectory, Display], list[str]]
 
 
+@keep_tasks()
 def run_sweep(
     grid: Grid,
     run_dir: str | Path,

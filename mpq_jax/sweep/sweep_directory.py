@@ -7,6 +7,7 @@ from typing import Any
 
 from mpq_jax.run_directory import RunDirectory, manifest, write_atomically
 from mpq_jax.sweep.grid import Cell, Fields, Grid
+from mpq_jax.tasks import check_named
 from mpq_jax.validation import ConfigError, RunError
 
 
@@ -106,6 +107,26 @@ class SweepDirectory:
             return json.loads(self.sweep_file.read_text())
         except (OSError, ValueError) as error:
             raise RunError(f'run_dir = {str(self.path)!r} holds no sweep: {error}') from error
+
+    @property
+    def task(self) -> str:
+        """The one that all points share. Raises RunError where nobody named it (`check_named`)."""
+        task = self.read()['fixed']['task']
+        check_named(task, self.sweep_file)
+        return task
+
+    @property
+    def points(self) -> list[Fields]:
+        """The points that the sweep holds; none where there is no sweep yet.
+
+        Raises:
+          RunError: one has a task that nobody named (`check_named`).
+        """
+        cells = self.read()['cells'] if self.sweep_file.exists() else []
+        points = [point for cell in cells for point in cell['configurations']]
+        for point in points:
+            check_named(point.get('task', ''), self.sweep_file)
+        return points
 
     def _recorded_cells(self, grid: Grid) -> list[tuple[Cell, list[int]]]:
         if not self.sweep_file.exists():
