@@ -33,12 +33,13 @@ from experiments.contenders import (
     reference_calls,
 )
 from experiments.measure import take_turns
-from mpq_jax import memory, plots
-from mpq_jax.compilation import CompiledFunction
-from mpq_jax.progress import Reporter, make_console, per_second
-from mpq_jax.run_directory import manifest, write_atomically
+from mpq_jax.base.compilation import CompiledFunction
+from mpq_jax.base.progress import Reporter, make_console, per_second
+from mpq_jax.base.validation import ConfigError, check_at_least, check_choice
+from mpq_jax.figures import plots
+from mpq_jax.runs.run_directory import manifest, write_atomically
 from mpq_jax.tasks import load_task
-from mpq_jax.validation import ConfigError, check_at_least, check_choice
+from mpq_jax.training import memory
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list('tasks', ['pendulum'], 'tasks to plan on')

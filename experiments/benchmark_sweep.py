@@ -21,11 +21,11 @@ from rich.table import Table
 import mpq_jax
 from experiments import command_line
 from experiments.measure import take_turns
-from mpq_jax.assembly import make_programs
-from mpq_jax.programs import Programs
-from mpq_jax.progress import make_console
-from mpq_jax.run_directory import manifest, write_atomically
-from mpq_jax.validation import check_at_least
+from mpq_jax.base.progress import make_console
+from mpq_jax.base.validation import check_at_least
+from mpq_jax.runs.run_directory import manifest, write_atomically
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.training.programs import Programs
 
 FLAGS = flags.FLAGS
 command_line.define_run_flags(num_seeds=False)

@@ -20,19 +20,20 @@ from rich.table import Table
 import mpq_jax
 from experiments import command_line
 from experiments.measure import take_turns
-from mpq_jax import learner, mppi, replay_buffer
-from mpq_jax.assembly import make_programs
-from mpq_jax.batching import map_in_chunks
-from mpq_jax.compilation import compile
+from mpq_jax.base.batching import map_in_chunks
+from mpq_jax.base.compilation import compile
+from mpq_jax.base.progress import Reporter, make_console, per_second
+from mpq_jax.base.validation import ConfigError, check_at_least
 from mpq_jax.config import Config
-from mpq_jax.learner import Examples
-from mpq_jax.member import SeedState
-from mpq_jax.metrics import MetricsWriter
-from mpq_jax.programs import Programs
-from mpq_jax.progress import Reporter, make_console, per_second
-from mpq_jax.run_directory import manifest, write_atomically
-from mpq_jax.simulator import rollout
-from mpq_jax.validation import ConfigError, check_at_least
+from mpq_jax.dynamics import rollout
+from mpq_jax.learning import learner, replay_buffer
+from mpq_jax.learning.learner import Examples
+from mpq_jax.planning import mppi
+from mpq_jax.runs.metrics import MetricsWriter
+from mpq_jax.runs.run_directory import manifest, write_atomically
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.training.member import SeedState
+from mpq_jax.training.programs import Programs
 
 FLAGS = flags.FLAGS
 command_line.define_run_flags(num_seeds=False)

@@ -9,12 +9,11 @@ import jax
 from absl import app, flags, logging
 
 import mpq_jax
-from mpq_jax import overrides
-from mpq_jax.config import Config
-from mpq_jax.interrupts import exit_when_busy
-from mpq_jax.machine import usable_cores
+from mpq_jax.base.interrupts import exit_when_busy
+from mpq_jax.base.machine import usable_cores
+from mpq_jax.base.validation import ConfigError, check_at_least
+from mpq_jax.config import Config, overrides
 from mpq_jax.tasks import keep_tasks
-from mpq_jax.validation import ConfigError, check_at_least
 
 # flag -> config field
 _SHORTHANDS = {

@@ -9,16 +9,17 @@ from rich.table import Table
 
 import mpq_jax
 from experiments import published
-from mpq_jax import plots, presets
+from mpq_jax.base.statistics import against, describe_mean
+from mpq_jax.base.validation import RunError
 from mpq_jax.config import Config
-from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import agent_label, field_label, is_no_control
-from mpq_jax.metrics import iterate_rows
-from mpq_jax.run_directory import RunDirectory
-from mpq_jax.statistics import against, describe_mean
-from mpq_jax.tables import last_quarter, tabulate
+from mpq_jax.config.labels import agent_label, field_label, is_no_control
+from mpq_jax.environments.episode import SUCCESSES
+from mpq_jax.figures import plots
+from mpq_jax.runs.metrics import iterate_rows
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.runs.tables import last_quarter, tabulate
+from mpq_jax.suite import presets
 from mpq_jax.tasks import load_task
-from mpq_jax.validation import RunError
 
 _NO_CONTROL = 'no_control'  # its directory among the baselines
 

@@ -9,15 +9,16 @@ import numpy as np
 
 import mpq_jax
 from experiments import references
-from mpq_jax import memory, mppi
-from mpq_jax.agent import make_agent
-from mpq_jax.batching import map_in_chunks
-from mpq_jax.compilation import compile
+from mpq_jax.base.batching import map_in_chunks
+from mpq_jax.base.compilation import compile
 from mpq_jax.config import Config
-from mpq_jax.randomization import planner_models
-from mpq_jax.simulator import make_simulator
-from mpq_jax.simulator.mujoco_model import load_model
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.dynamics.mujoco_model import load_model
+from mpq_jax.dynamics.randomization import planner_models
+from mpq_jax.planning import mppi
+from mpq_jax.planning.agent import make_agent
 from mpq_jax.tasks import load_task
+from mpq_jax.training import memory
 
 BARE = 'bare rollouts'
 

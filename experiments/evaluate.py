@@ -10,9 +10,9 @@ from rich.console import Console
 
 import mpq_jax
 from experiments import command_line
-from mpq_jax.episode import SUCCESSES
-from mpq_jax.progress import make_console
-from mpq_jax.statistics import describe
+from mpq_jax.base.progress import make_console
+from mpq_jax.base.statistics import describe
+from mpq_jax.environments.episode import SUCCESSES
 
 FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()

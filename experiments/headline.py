@@ -14,12 +14,12 @@ from absl import flags
 from rich.console import Console
 
 from experiments import command_line, headline_table
-from mpq_jax.presets import preset
-from mpq_jax.progress import make_console
+from mpq_jax.base.progress import make_console
+from mpq_jax.base.validation import check_choice
+from mpq_jax.suite.presets import preset
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
 from mpq_jax.tasks import load_task
-from mpq_jax.validation import check_choice
 
 _AGENTS = ('none', 'mppi', 'softq', 'mpq')
 

@@ -9,14 +9,14 @@ from rich.console import Console
 
 from experiments import comparison, headline_text, published
 from experiments.paper_figures import evaluated
-from mpq_jax import plots
-from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import agent_label
-from mpq_jax.run_directory import RunDirectory, manifest, write_atomically
-from mpq_jax.statistics import INTERVAL, better, confidence_interval
+from mpq_jax.base.statistics import INTERVAL, better, confidence_interval
+from mpq_jax.config.labels import agent_label
+from mpq_jax.environments.episode import SUCCESSES
+from mpq_jax.figures import plots
+from mpq_jax.runs.run_directory import RunDirectory, manifest, write_atomically
+from mpq_jax.runs.tables import last_quarter
 from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.tables import last_quarter
 from mpq_jax.tasks import load_task
 
 _ORDER = ('none', 'mppi', 'softq', 'mpq')

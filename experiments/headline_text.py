@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import agent_label
+from mpq_jax.config.labels import agent_label
+from mpq_jax.environments.episode import SUCCESSES
 
 _HEAD = (
     '| task | agent | training: success at any step, at the end, share of time | last quarter | '

@@ -8,11 +8,11 @@ from rich.console import Console
 
 import mpq_jax
 from experiments import comparison, published, table_rows
-from mpq_jax import plots
-from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import agent_label, agent_name, is_no_control
-from mpq_jax.run_directory import RunDirectory
-from mpq_jax.seed_curves import caption, curve_styles, draw_figures
+from mpq_jax.config.labels import agent_label, agent_name, is_no_control
+from mpq_jax.environments.episode import SUCCESSES
+from mpq_jax.figures import plots
+from mpq_jax.figures.seed_curves import caption, curve_styles, draw_figures
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Fields
 from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory

@@ -6,12 +6,12 @@ import mujoco
 import numpy as np
 from mujoco import rollout
 
-from mpq_jax.compilation import compile
+from mpq_jax.base.compilation import compile
+from mpq_jax.base.machine import usable_cores
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.machine import usable_cores
-from mpq_jax.simulator.mujoco_model import control_law, load_model, physics_steps_per_control
-from mpq_jax.tasks.pendulum import equations, wrap
-from mpq_jax.tasks.task import Task
+from mpq_jax.dynamics.mujoco_model import control_law, load_model, physics_steps_per_control
+from mpq_jax.suite.pendulum import equations, wrap
+from mpq_jax.tasks import Task
 
 
 class NativeRollouts:

@@ -4,7 +4,7 @@ from absl import flags
 
 import mpq_jax
 from experiments import command_line
-from mpq_jax.progress import make_console
+from mpq_jax.base.progress import make_console
 from mpq_jax.report import write_report
 
 FLAGS = flags.FLAGS

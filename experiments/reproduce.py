@@ -13,13 +13,13 @@ from absl import flags
 from rich.console import Console
 
 from experiments import command_line, paper_figures
-from mpq_jax.presets import preset
-from mpq_jax.progress import make_console
+from mpq_jax.base.progress import make_console
+from mpq_jax.base.validation import ConfigError, TaskError, check_choice
+from mpq_jax.suite.presets import preset
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
 from mpq_jax.sweep.results import read_outcomes
 from mpq_jax.tasks import load_task
-from mpq_jax.validation import ConfigError, TaskError, check_choice
 
 FLAGS = flags.FLAGS
 command_line.define_run_flags()

@@ -10,10 +10,9 @@ from absl import flags
 
 import mpq_jax
 from experiments import command_line, comparison
-from mpq_jax import overrides
-from mpq_jax.config import Config
-from mpq_jax.progress import make_console
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.base.progress import make_console
+from mpq_jax.config import Config, overrides
+from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
 command_line.define_run_flags()

@@ -3,27 +3,20 @@
 The names below are what users need; modules hold the parts, one job each.
 """
 
-from mpq_jax.compilation import CompiledFunction, compile
+from mpq_jax.base.compilation import CompiledFunction, compile
+from mpq_jax.base.interrupts import Stopped
+from mpq_jax.base.validation import ConfigError, NothingLearnedError, RunError, TaskError
 from mpq_jax.config import Config, LearnerConfig, PhysicsConfig, PlannerConfig, TrainingConfig
-from mpq_jax.controller import Controller, load_controller, make_controller
-from mpq_jax.evaluation import evaluate
-from mpq_jax.interrupts import Stopped
-from mpq_jax.mppi import free_energy, plan, state_value
-from mpq_jax.overrides import set_fields
-from mpq_jax.presets import baseline, no_control, preset
-from mpq_jax.real_system import Measurement, RealSystem
-from mpq_jax.simulator import Simulator, State, make_simulator, rollout
-from mpq_jax.tasks import (
-    RandomizedParameter,
-    Reading,
-    Start,
-    Task,
-    load_task,
-    register_task,
-)
+from mpq_jax.config.overrides import set_fields
+from mpq_jax.dynamics import Simulator, State, make_simulator, rollout
+from mpq_jax.environments.real_system import Measurement, RealSystem
+from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
+from mpq_jax.evaluation.evaluator import evaluate
+from mpq_jax.planning.mppi import free_energy, plan, state_value
+from mpq_jax.suite.presets import baseline, no_control, preset
+from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task, load_task, register_task
 from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
-from mpq_jax.training import train
-from mpq_jax.validation import ConfigError, NothingLearnedError, RunError, TaskError
+from mpq_jax.training.trainer import train
 
 __version__ = '0.1.0'
 

@@ -20,7 +20,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.simulator import make_simulator
+from mpq_jax.dynamics import make_simulator
 from mpq_jax.tasks import Start, Task, load_task
 
 # One step of the linear-quadratic system s' = A s + B a with cost q s^2 / 2 + r a^2 / 2.

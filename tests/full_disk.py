@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import mpq_jax
-from mpq_jax.metrics import COLUMNS, MetricsWriter, read_rows
-from mpq_jax.progress import Reporter, make_console
-from mpq_jax.validation import RunError
+from mpq_jax.base.progress import Reporter, make_console
+from mpq_jax.base.validation import RunError
+from mpq_jax.runs.metrics import COLUMNS, MetricsWriter, read_rows
 from tests.conftest import tiny_lq_config
 
 

@@ -12,9 +12,10 @@ import threading
 from pathlib import Path
 
 import mpq_jax
-from mpq_jax import checkpoint, metrics, plots
-from mpq_jax.programs import Programs
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.figures import plots
+from mpq_jax.runs import checkpoint, metrics
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.programs import Programs
 from tests.conftest import tiny_lq_config
 
 # What is under way -> where it is entered, and how long (s) it may last.

@@ -8,8 +8,9 @@ import json
 import numpy as np
 
 import mpq_jax
-from mpq_jax import metrics, overrides
-from mpq_jax.statistics import confidence_interval
+from mpq_jax.base.statistics import confidence_interval
+from mpq_jax.config import overrides
+from mpq_jax.runs import metrics
 
 SEEDS, EPISODES, HORIZONS = 5, 12, (1, 2, 4)
 INJECTION = '</script><img src=x onerror="window.injected = 1">'

@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 import mpq_jax
-from mpq_jax import overrides
-from mpq_jax.checkpoint import Checkpointer
-from mpq_jax.evaluation import load_run
-from mpq_jax.run_directory import RunDirectory
-from mpq_jax.validation import ConfigError, RunError, TaskError
+from mpq_jax.base.validation import ConfigError, RunError, TaskError
+from mpq_jax.config import overrides
+from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.runs.checkpoint import Checkpointer
+from mpq_jax.runs.run_directory import RunDirectory
 from tests.conftest import tiny_config
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import mpq_jax
+from mpq_jax.base.validation import TaskError
 from mpq_jax.tasks import TASKS, RandomizedParameter, Start
 from mpq_jax.tasks.check import check_task
-from mpq_jax.validation import TaskError
 from tests.conftest import lq_task
 
 CART = """

@@ -10,12 +10,11 @@ import pytest
 
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.randomization import draw_parameters
-from mpq_jax.simulator import make_simulator
-from mpq_jax.simulator.mujoco_model import load_model
-from mpq_jax.tasks import Start, load_task
-from mpq_jax.tasks.ball_in_cup import touches
-from mpq_jax.tasks.task import Reading
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.dynamics.mujoco_model import load_model
+from mpq_jax.dynamics.randomization import draw_parameters
+from mpq_jax.suite.ball_in_cup import touches
+from mpq_jax.tasks import Reading, Start, load_task
 
 BATCH = 5
 

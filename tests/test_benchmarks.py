@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments import references
 from experiments.measure import take_turns
-from mpq_jax.tasks.pendulum import wrap
+from mpq_jax.suite.pendulum import wrap
 from tests.test_command_line import ROOT
 
 

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import member, replay_buffer
-from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import check_matches
-from mpq_jax.evaluation import load_run
-from mpq_jax.learner import LearnerState
-from mpq_jax.member import SeedState
-from mpq_jax.metrics import read_table
-from mpq_jax.real_system import Measurement
-from mpq_jax.simulator import State
+from mpq_jax.dynamics import State
+from mpq_jax.environments.real_system import Measurement
+from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.learning import replay_buffer
+from mpq_jax.learning.learner import LearnerState
+from mpq_jax.runs.checkpoint import check_matches
+from mpq_jax.runs.metrics import read_table
 from mpq_jax.tasks import Reading
+from mpq_jax.training import member
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.training.member import SeedState
 from tests.conftest import tiny_lq_config
 
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpq_jax import overrides, replay_buffer
-from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpoint, Checkpointer
-from mpq_jax.validation import RunError
+from mpq_jax.base.validation import RunError
+from mpq_jax.config import overrides
+from mpq_jax.learning import replay_buffer
+from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import tiny_lq_config
 from tests.test_command_line import ROOT
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import overrides
-from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpointer
-from mpq_jax.metrics import WALL_TIME_COLUMNS, read_rows
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.config import overrides
+from mpq_jax.runs.checkpoint import Checkpointer
+from mpq_jax.runs.metrics import WALL_TIME_COLUMNS, read_rows
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import tiny_config
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

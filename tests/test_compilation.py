@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import jaxlib
 import pytest
 
-from mpq_jax import compilation
+from mpq_jax.base import compilation
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.simulator import make_simulator
+from mpq_jax.dynamics import make_simulator
 from mpq_jax.tasks import Start
 from tests.conftest import lq_task
 

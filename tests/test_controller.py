@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mpq_jax
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.tasks import Start
-from mpq_jax.validation import ConfigError
 from tests.conftest import lq_task
 
 SIZES = {'planner.horizon': 2, 'planner.num_samples': 4, 'planner.num_model_draws': 1}

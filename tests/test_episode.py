@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.agent import Agent
 from mpq_jax.config import PlannerConfig
-from mpq_jax.episode import episode_keys, run_episode
-from mpq_jax.simulator import make_simulator
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.environments.episode import episode_keys, run_episode
+from mpq_jax.planning.agent import Agent
 from tests.conftest import lq_task
 
 PLANNER = PlannerConfig(horizon=2, num_samples=4, num_model_draws=1)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import assembly, training
-from mpq_jax.progress import Reporter, make_console
+from mpq_jax.base.progress import Reporter, make_console
+from mpq_jax.training import assembly
+from mpq_jax.training import trainer as training
 from tests.conftest import tiny_config
 from tests.test_kills import assert_same, outcome
 

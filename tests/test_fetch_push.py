@@ -12,15 +12,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import mpq_jax
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.gymnasium_fetch import check_gymnasium
-from mpq_jax.native_system import make_native_systems
-from mpq_jax.simulator import make_simulator, rollout
-from mpq_jax.simulator.mujoco_model import edited_model, load_model
-from mpq_jax.tasks import load_task
-from mpq_jax.tasks.fetch_push import HOME, RESTING_HEIGHT
-from mpq_jax.tasks.task import Reading
-from mpq_jax.validation import ConfigError
+from mpq_jax.dynamics import make_simulator, rollout
+from mpq_jax.dynamics.mujoco_model import edited_model, load_model
+from mpq_jax.environments.gymnasium_fetch import check_gymnasium
+from mpq_jax.environments.native_system import make_native_systems
+from mpq_jax.suite.fetch_push import HOME, RESTING_HEIGHT
+from mpq_jax.tasks import Reading, load_task
 
 COARSE = {'timestep': 0.01, 'solver_iterations': 4, 'line_search_iterations': 8}
 SECOND, COUNT = 25, 16  # control steps; systems at once

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax.randomization import draw_parameters
-from mpq_jax.simulator.mujoco_model import edited_model, load_model
+from mpq_jax.dynamics.mujoco_model import edited_model, load_model
+from mpq_jax.dynamics.randomization import draw_parameters
+from mpq_jax.suite.franka_drawer import HOME
 from mpq_jax.tasks import load_task
-from mpq_jax.tasks.franka_drawer import HOME
 
 # Franka's: a joint's frame in the one before, as translation and angle about x.
 LINKS = (

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax.randomization import draw_parameters
-from mpq_jax.simulator import make_simulator, rollout
-from mpq_jax.simulator.mujoco_model import load_model
-from mpq_jax.tasks import load_task
-from mpq_jax.tasks.franka_drawer import TARGET
-from mpq_jax.tasks.task import Reading
+from mpq_jax.dynamics import make_simulator, rollout
+from mpq_jax.dynamics.mujoco_model import load_model
+from mpq_jax.dynamics.randomization import draw_parameters
+from mpq_jax.suite.franka_drawer import TARGET
+from mpq_jax.tasks import Reading, load_task
 
 STEPS, BATCH = 20, 16
 # Of MJX against native MuJoCo after 20 control steps: metres and radians, per second. Both are 1e-6

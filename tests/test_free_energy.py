@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from mpq_jax import learner, mppi, replay_buffer
-from mpq_jax.agent import Agent
 from mpq_jax.config import LearnerConfig, PlannerConfig
-from mpq_jax.replay_buffer import Transition
-from mpq_jax.simulator import make_simulator
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.learning import learner, replay_buffer
+from mpq_jax.learning.replay_buffer import Transition
+from mpq_jax.planning import mppi
+from mpq_jax.planning.agent import Agent
 from tests.conftest import LQ, at, lq_task
 
 # Noise of deviation 0.2: limits of five deviations are as good as none.

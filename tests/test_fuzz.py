@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import mpq_jax
-from mpq_jax import overrides
-from mpq_jax.metrics import read_rows
-from mpq_jax.validation import ConfigError, RunError
+from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.config import overrides
+from mpq_jax.runs.metrics import read_rows
 from tests.conftest import tiny_config
 
 EXAMPLES = int(os.environ.get('MPQ_JAX_FUZZ', '0'))

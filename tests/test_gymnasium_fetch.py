@@ -5,12 +5,12 @@ import mujoco
 import numpy as np
 import pytest
 
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.gymnasium_fetch import check_gymnasium, make_gymnasium_systems
-from mpq_jax.simulator.mujoco_model import load_model
+from mpq_jax.dynamics.mujoco_model import load_model
+from mpq_jax.environments.gymnasium_fetch import check_gymnasium, make_gymnasium_systems
+from mpq_jax.suite.fetch_push import RESTING_HEIGHT
 from mpq_jax.tasks import load_task
-from mpq_jax.tasks.fetch_push import RESTING_HEIGHT
-from mpq_jax.validation import ConfigError
 
 pytest.importorskip('gymnasium_robotics')
 

@@ -8,11 +8,12 @@ import pickle
 import pytest
 
 import mpq_jax
-from mpq_jax import checkpoint, overrides
-from mpq_jax.assembly import make_programs
+from mpq_jax.base.validation import ConfigError, RunError, TaskError
+from mpq_jax.config import overrides
 from mpq_jax.report import read_directory, write_report
-from mpq_jax.run_directory import RunDirectory
-from mpq_jax.validation import ConfigError, RunError, TaskError
+from mpq_jax.runs import checkpoint
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.assembly import make_programs
 from tests import report_files
 from tests.conftest import tiny_lq_config
 

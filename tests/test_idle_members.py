@@ -9,10 +9,10 @@ import sys
 import pytest
 
 import mpq_jax
-from mpq_jax.divergence import IdleMembers
-from mpq_jax.metrics import read_rows
-from mpq_jax.run_directory import RunDirectory
-from mpq_jax.validation import NothingLearnedError
+from mpq_jax.base.validation import NothingLearnedError
+from mpq_jax.runs.metrics import read_rows
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.divergence import IdleMembers
 from tests.conftest import broken_task
 
 

@@ -15,11 +15,11 @@ import jax
 import numpy as np
 import pytest
 
-from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpointer
-from mpq_jax.events import read_events
-from mpq_jax.metrics import WALL_TIME_COLUMNS, read_rows
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.runs.checkpoint import Checkpointer
+from mpq_jax.runs.events import read_events
+from mpq_jax.runs.metrics import WALL_TIME_COLUMNS, read_rows
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.assembly import make_programs
 from tests import killed_run
 from tests.test_command_line import ROOT
 

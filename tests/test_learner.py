@@ -8,13 +8,15 @@ import numpy as np
 import optax
 import pytest
 
-from mpq_jax import learner, memory, mppi, replay_buffer
-from mpq_jax.agent import Agent
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import LearnerConfig, PlannerConfig
-from mpq_jax.q_function import QNetwork
-from mpq_jax.replay_buffer import Transition
-from mpq_jax.simulator import make_simulator
-from mpq_jax.validation import ConfigError
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.learning import learner, replay_buffer
+from mpq_jax.learning.q_function import QNetwork
+from mpq_jax.learning.replay_buffer import Transition
+from mpq_jax.planning import mppi
+from mpq_jax.planning.agent import Agent
+from mpq_jax.training import memory
 from tests.conftest import at, lq_task, tiny_config
 
 PLANNER = PlannerConfig(horizon=1, num_samples=32, num_model_draws=1)

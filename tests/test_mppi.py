@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpq_jax import mppi
 from mpq_jax.config import PlannerConfig
-from mpq_jax.randomization import draw_parameters
-from mpq_jax.simulator import make_simulator
-from mpq_jax.tasks.pendulum import wrap
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.dynamics.randomization import draw_parameters
+from mpq_jax.planning import mppi
+from mpq_jax.suite.pendulum import wrap
 from tests.conftest import at, lq_task
 
 CONFIG = PlannerConfig(horizon=5, num_samples=12, num_model_draws=4, temperature=0.7)

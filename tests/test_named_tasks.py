@@ -7,13 +7,13 @@ import pytest
 
 import mpq_jax
 from experiments import report as report_command
+from mpq_jax.base.validation import RunError, TaskError
 from mpq_jax.report import write_report
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tasks import trust
-from mpq_jax.validation import RunError, TaskError
 from tests.conftest import tiny_lq_config
 
 OWN = 'tests.conftest:lq_task'

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import mppi
 from mpq_jax.config import PhysicsConfig, PlannerConfig
-from mpq_jax.metrics import read_rows
-from mpq_jax.native_system import make_native_systems
-from mpq_jax.physics_warnings import heard
-from mpq_jax.simulator import make_simulator, rollout
+from mpq_jax.dynamics import make_simulator, rollout
+from mpq_jax.dynamics.physics_warnings import heard
+from mpq_jax.environments.native_system import make_native_systems
+from mpq_jax.planning import mppi
+from mpq_jax.runs.metrics import read_rows
 from tests.conftest import at
 
 # Explicit damping of 400 at 0.02 s: every step multiplies the speed by -7.

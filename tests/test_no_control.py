@@ -7,15 +7,15 @@ import pytest
 
 import mpq_jax
 from experiments import comparison
-from mpq_jax import keys
-from mpq_jax.assembly import make_programs
-from mpq_jax.episode import episode_keys
-from mpq_jax.metrics import read_table
+from mpq_jax.base import keys
+from mpq_jax.environments.episode import episode_keys
 from mpq_jax.report.tables import evaluations
+from mpq_jax.runs.metrics import read_table
+from mpq_jax.suite.pendulum import reset
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, product
 from mpq_jax.tasks import Start
-from mpq_jax.tasks.pendulum import reset
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config, tiny_lq_config
 from tests.test_command_line import run as run_command
 

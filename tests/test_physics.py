@@ -9,14 +9,13 @@ import mujoco
 import numpy as np
 import pytest
 
-from mpq_jax import mppi
+from mpq_jax.base.validation import ConfigError, TaskError
 from mpq_jax.config import PhysicsConfig, PlannerConfig
-from mpq_jax.randomization import draw_parameters
-from mpq_jax.simulator import make_simulator, rollout
-from mpq_jax.tasks import RandomizedParameter, Start, Task
-from mpq_jax.tasks.pendulum import observe
-from mpq_jax.tasks.task import Reading
-from mpq_jax.validation import ConfigError, TaskError
+from mpq_jax.dynamics import make_simulator, rollout
+from mpq_jax.dynamics.randomization import draw_parameters
+from mpq_jax.planning import mppi
+from mpq_jax.suite.pendulum import observe
+from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
 from tests.conftest import at, lq_task
 
 STEPS = 200

@@ -3,7 +3,7 @@
 import pytest
 
 import mpq_jax
-from mpq_jax.validation import ConfigError
+from mpq_jax.base.validation import ConfigError
 
 # Table 3 of the paper (full version), and the long horizons of its figures:
 # task: H, N, Sigma, lambda, alpha, gamma, target iterations, training episodes, long H
@@ -54,7 +54,7 @@ def test_softq_has_mpqs_budget(task):
 def test_paper_learning_changes_how_q_learns_and_nothing_else(task):
     ours = mpq_jax.preset(task, 'softq')
     theirs = mpq_jax.preset(task, 'softq', 'paper_learning')
-    changed = mpq_jax.overrides.differences(theirs, ours)
+    changed = mpq_jax.config.overrides.differences(theirs, ours)
     assert 'learner.mode' in changed
     assert {name.partition('.')[0] for name in changed} == {'learner'}
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.q_function import tanh
+from mpq_jax.learning.q_function import tanh
 
 
 def test_tanh_is_numpys_to_rounding_and_so_is_its_slope():

@@ -9,11 +9,12 @@ import threading
 import pytest
 
 import mpq_jax
-from mpq_jax import lock, machine
-from mpq_jax.checkpoint import latest_episode
-from mpq_jax.evaluation import load_run
-from mpq_jax.metrics import read_rows
-from mpq_jax.validation import RunError
+from mpq_jax.base import machine
+from mpq_jax.base.validation import RunError
+from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.runs import lock
+from mpq_jax.runs.checkpoint import latest_episode
+from mpq_jax.runs.metrics import read_rows
 from tests.conftest import tiny_lq_config
 from tests.test_command_line import ROOT
 

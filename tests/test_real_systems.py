@@ -10,17 +10,17 @@ from rich.console import Console
 
 import mpq_jax
 from experiments import comparison
-from mpq_jax import progress
-from mpq_jax.agent import Agent
-from mpq_jax.assembly import make_programs
+from mpq_jax.base import progress
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig, PlannerConfig
-from mpq_jax.episode import run_episode
-from mpq_jax.metrics import read_table
-from mpq_jax.native_system import make_native_systems
-from mpq_jax.randomization import dr_models
-from mpq_jax.simulator import make_simulator
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.dynamics.randomization import dr_models
+from mpq_jax.environments.episode import run_episode
+from mpq_jax.environments.native_system import make_native_systems
+from mpq_jax.planning.agent import Agent
+from mpq_jax.runs.metrics import read_table
 from mpq_jax.tasks import RandomizedParameter
-from mpq_jax.validation import ConfigError
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config
 
 # A cart whose named sensors must belong to the state they come with.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from mpq_jax.base.statistics import confidence_interval
 from mpq_jax.report import write_report
-from mpq_jax.statistics import confidence_interval
 from tests import report_files
 from tests.report_files import EPISODES, INJECTION, returns
 

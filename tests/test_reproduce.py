@@ -11,8 +11,8 @@ from PIL import Image
 from rich.console import Console
 
 from experiments import paper_figures, published
-from mpq_jax.metrics import MetricsWriter
-from mpq_jax.run_directory import write_atomically
+from mpq_jax.runs.metrics import MetricsWriter
+from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 

@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 
 import mpq_jax
-from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpointer
-from mpq_jax.guarded_system import GuardedSystem, RealSystemError
-from mpq_jax.metrics import read_rows, read_table
-from mpq_jax.real_system import Measurement, SimulatedSystem
-from mpq_jax.run_directory import RunDirectory
-from mpq_jax.simulator import make_simulator
-from mpq_jax.validation import ConfigError, NothingLearnedError, RunError
+from mpq_jax.base.validation import ConfigError, NothingLearnedError, RunError
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.environments.guarded_system import GuardedSystem, RealSystemError
+from mpq_jax.environments.real_system import Measurement, SimulatedSystem
+from mpq_jax.runs.checkpoint import Checkpointer
+from mpq_jax.runs.metrics import read_rows, read_table
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import broken_task, lq_task, tiny_lq_config
 
 

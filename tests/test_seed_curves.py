@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mpq_jax import plots, seed_curves
-from mpq_jax.statistics import confidence_interval
+from mpq_jax.base.statistics import confidence_interval
+from mpq_jax.figures import plots, seed_curves
 
 
 def test_no_curve_is_dropped_and_grey_is_no_controls():

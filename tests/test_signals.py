@@ -12,7 +12,7 @@ from tests.test_command_line import ROOT
 # The module alone: the package takes seconds to import.
 LOAD = """
 from importlib.util import module_from_spec, spec_from_file_location
-spec = spec_from_file_location('interrupts', 'mpq_jax/interrupts.py')
+spec = spec_from_file_location('interrupts', 'mpq_jax/base/interrupts.py')
 interrupts = module_from_spec(spec)
 spec.loader.exec_module(interrupts)
 """

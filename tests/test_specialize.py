@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpq_jax.batching import map_in_chunks
-from mpq_jax.simulator.specialize import specialize
+from mpq_jax.base.batching import map_in_chunks
+from mpq_jax.dynamics.specialize import specialize
 
 TABLE = np.arange(12.0, dtype=np.float32).reshape(3, 4)
 

@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mpq_jax.statistics import (
+from mpq_jax.base.statistics import (
     against,
     better,
     confidence_interval,

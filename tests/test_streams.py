@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import keys
-from mpq_jax.assembly import make_programs
-from mpq_jax.episode import episode_keys
-from mpq_jax.metrics import read_table
+from mpq_jax.base import keys
+from mpq_jax.environments.episode import episode_keys
+from mpq_jax.runs.metrics import read_table
 from mpq_jax.tasks import Start
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_lq_config
 
 SEEDS = (3, 4)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax.agent import Agent
+from mpq_jax.base.statistics import confidence_interval
 from mpq_jax.config import PlannerConfig
-from mpq_jax.episode import SUCCESSES, run_episode
-from mpq_jax.metrics import COLUMNS, read_rows, read_table
-from mpq_jax.simulator import make_simulator
-from mpq_jax.statistics import confidence_interval
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.environments.episode import SUCCESSES, run_episode
+from mpq_jax.planning.agent import Agent
+from mpq_jax.runs.metrics import COLUMNS, read_rows, read_table
 from mpq_jax.tasks import register_task
 from mpq_jax.tasks.terminal_costs import cost_to_go
 from tests.conftest import lq_task

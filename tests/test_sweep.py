@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax.assembly import make_programs
-from mpq_jax.metrics import read_rows
-from mpq_jax.randomization import draw_parameters
+from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.dynamics.randomization import draw_parameters
+from mpq_jax.runs.metrics import read_rows
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, parse_sweeps, product
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.validation import ConfigError, RunError
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config
 
 TINY = {

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from mpq_jax.metrics import read_rows
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.runs.metrics import read_rows
+from mpq_jax.runs.run_directory import RunDirectory
 from tests.test_command_line import ROOT, command, run, tiny_flags
 
 SWEEP = ['--sweep=planner.horizon=2,1', '--sweep=planner.temperature=0.1,0.5']

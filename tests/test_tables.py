@@ -10,11 +10,11 @@ from rich.console import Console
 import mpq_jax
 from experiments import comparison
 from mpq_jax import report
-from mpq_jax.labels import agent_label, field_label
-from mpq_jax.metrics import COLUMNS, MetricsWriter, iterate_rows, read_table
-from mpq_jax.run_directory import RunDirectory
-from mpq_jax.tables import last_quarter, tabulate
-from mpq_jax.validation import RunError
+from mpq_jax.base.validation import RunError
+from mpq_jax.config.labels import agent_label, field_label
+from mpq_jax.runs.metrics import COLUMNS, MetricsWriter, iterate_rows, read_table
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.runs.tables import last_quarter, tabulate
 from tests.conftest import tiny_config
 
 EPISODES = 8

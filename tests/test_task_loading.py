@@ -7,11 +7,11 @@ import sys
 import pytest
 
 import mpq_jax
+from mpq_jax.base.validation import TaskError
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.simulator import make_simulator
+from mpq_jax.dynamics import make_simulator
 from mpq_jax.tasks import keep_tasks, load_task, register_task
 from mpq_jax.tasks.check import check_task
-from mpq_jax.validation import TaskError
 from tests.conftest import lq_task, tiny_lq_config
 from tests.test_bad_tasks import cart
 
@@ -44,7 +44,7 @@ def from_training():
     'enter', [from_a_simulator, from_a_preset, from_a_controller, from_training]
 )
 def test_every_way_in_checks_the_task(enter, monkeypatch):
-    monkeypatch.setattr('mpq_jax.compilation._compile', lambda *args: pytest.fail('compiled'))
+    monkeypatch.setattr('mpq_jax.base.compilation._compile', lambda *args: pytest.fail('compiled'))
     with pytest.raises(TaskError, match=r"task 'cart': cost returned an array of shape \[1\]"):
         enter()
 

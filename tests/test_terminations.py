@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import learner, mppi
-from mpq_jax.agent import Agent
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import LearnerConfig, PhysicsConfig, PlannerConfig
-from mpq_jax.real_system import SimulatedSystem
-from mpq_jax.replay_buffer import Transition
-from mpq_jax.simulator import make_simulator
-from mpq_jax.stepwise import StepwiseRunner
-from mpq_jax.validation import ConfigError
+from mpq_jax.dynamics import make_simulator
+from mpq_jax.environments.real_system import SimulatedSystem
+from mpq_jax.environments.stepwise import StepwiseRunner
+from mpq_jax.learning import learner
+from mpq_jax.learning.replay_buffer import Transition
+from mpq_jax.planning import mppi
+from mpq_jax.planning.agent import Agent
 from tests.conftest import at, lq_task
 
 PLANNER = PlannerConfig(horizon=6, num_samples=8, num_model_draws=1, discount=0.5)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax import keys
-from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpointer
-from mpq_jax.metrics import COLUMNS, WALL_TIME_COLUMNS, read_rows, read_table
-from mpq_jax.real_system import SimulatedSystem
-from mpq_jax.stepwise import StepwiseRunner
+from mpq_jax.base import keys
+from mpq_jax.environments.real_system import SimulatedSystem
+from mpq_jax.environments.stepwise import StepwiseRunner
+from mpq_jax.runs.checkpoint import Checkpointer
+from mpq_jax.runs.metrics import COLUMNS, WALL_TIME_COLUMNS, read_rows, read_table
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config
 
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageSequence
 
 import mpq_jax
-from mpq_jax import video
-from mpq_jax.simulator import State
+from mpq_jax.base.validation import ConfigError, TaskError
+from mpq_jax.dynamics import State
+from mpq_jax.figures import video
 from mpq_jax.tasks import load_task, register_task
-from mpq_jax.validation import ConfigError, TaskError
 from tests.conftest import lq_task, tiny_config
 
 needs_gl = pytest.mark.skipif(not video.can_render(), reason='no GL library works here')

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from mpq_jax.episode import SUCCESSES
+from mpq_jax.base.statistics import LEAST_SEEDS, confidence_interval
+from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.report.content import Curve
-from mpq_jax.statistics import LEAST_SEEDS, confidence_interval
 
 _AXES = {'model_steps': 'model steps a seed', 'env_steps': 'environment steps a seed'}
 _LABELS = {

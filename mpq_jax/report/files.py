@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from mpq_jax.base.validation import RunError
 from mpq_jax.report.content import Medium
-from mpq_jax.tables import MemberTables, tabulate
-from mpq_jax.validation import RunError
+from mpq_jax.runs.tables import MemberTables, tabulate
 
 FIGURES = ('.png',)
 REPLAYS = ('.gif', '.mp4', '.webm')

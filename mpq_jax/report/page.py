@@ -7,9 +7,9 @@ import string
 from collections.abc import Iterable
 from html import escape
 
+from mpq_jax.base.validation import RunError
 from mpq_jax.report.content import Cell, Interval, Medium, Report, Table
 from mpq_jax.report.curves import chart, to_json
-from mpq_jax.validation import RunError
 
 _TYPES = {
     '.png': 'image/png',

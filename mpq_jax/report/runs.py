@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mpq_jax.labels import agent_label, field_label, is_no_control
+from mpq_jax.config.labels import agent_label, field_label, is_no_control
 from mpq_jax.report import files, tables
 from mpq_jax.report.content import Curve, Report
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mpq_jax.labels import is_no_control
+from mpq_jax.base.validation import RunError
+from mpq_jax.config.labels import is_no_control
 from mpq_jax.report import files, runs, tables
 from mpq_jax.report.content import Cell, Curve, Report, Table
-from mpq_jax.tables import MemberTables
-from mpq_jax.validation import RunError
+from mpq_jax.runs.tables import MemberTables
 
 # Figure of the summary -> its heading.
 _FIGURES = {

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from mpq_jax import overrides, presets
-from mpq_jax.config import Config
-from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import NO_CONTROL, field_label
+from mpq_jax.base.statistics import INTERVAL_IN_WORDS, confidence_interval
+from mpq_jax.base.validation import ConfigError, TaskError
+from mpq_jax.config import Config, overrides
+from mpq_jax.config.labels import NO_CONTROL, field_label
+from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.report import files
 from mpq_jax.report.content import Cell, Curve, Interval, Table
-from mpq_jax.statistics import INTERVAL_IN_WORDS, confidence_interval
-from mpq_jax.tables import last_quarter
-from mpq_jax.validation import ConfigError, TaskError
+from mpq_jax.runs.tables import last_quarter
+from mpq_jax.suite import presets
 
 # What is measured -> how a heading says it.
 _WORDS = {

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpq_jax.labels import NO_CONTROL, field_label
-from mpq_jax.plots import new_figure, save
-from mpq_jax.seed_curves import (
+from mpq_jax.config.labels import NO_CONTROL, field_label
+from mpq_jax.figures.plots import new_figure, save
+from mpq_jax.figures.seed_curves import (
     caption,
     curve_styles,
     draw_curve,

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mpq_jax.base.validation import ConfigError, nearest
 from mpq_jax.config import Config
-from mpq_jax.overrides import NUMERIC_FIELDS, field_types, parse_value, set_fields
-from mpq_jax.presets import preset
-from mpq_jax.validation import ConfigError, nearest
+from mpq_jax.config.overrides import NUMERIC_FIELDS, field_types, parse_value, set_fields
+from mpq_jax.suite.presets import preset
 
 Fields = dict[str, Any]  # dotted config field -> value
 

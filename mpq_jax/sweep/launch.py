@@ -7,17 +7,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mpq_jax.assembly import make_programs
-from mpq_jax.interrupts import Stopped
-from mpq_jax.programs import Programs
-from mpq_jax.progress import Reporter, make_bars, make_console
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.base.interrupts import Stopped
+from mpq_jax.base.progress import Reporter, make_bars, make_console
+from mpq_jax.base.validation import RunError
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell, Grid
 from mpq_jax.sweep.results import summarize
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tasks import keep_tasks
-from mpq_jax.training import train
-from mpq_jax.validation import RunError
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.training.programs import Programs
+from mpq_jax.training.trainer import train
 
 
 class Display:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mpq_jax.interrupts import Stopped, StopRequest, stop_on_signals
-from mpq_jax.progress import Relay, Reporter
-from mpq_jax.run_directory import RunDirectory
+from mpq_jax.base.interrupts import Stopped, StopRequest, stop_on_signals
+from mpq_jax.base.progress import Relay, Reporter
+from mpq_jax.base.validation import RunError
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell
 from mpq_jax.sweep.launch import Display, run_cell
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.validation import RunError
 
 try:
     import ray

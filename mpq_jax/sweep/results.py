@@ -11,16 +11,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mpq_jax.episode import SUCCESSES
-from mpq_jax.labels import field_label
-from mpq_jax.metrics import cell_text, iterate_rows
-from mpq_jax.run_directory import write_atomically
-from mpq_jax.statistics import INTERVAL, confidence_interval, describe, interquartile_mean
+from mpq_jax.base.statistics import INTERVAL, confidence_interval, describe, interquartile_mean
+from mpq_jax.base.validation import RunError
+from mpq_jax.config.labels import field_label
+from mpq_jax.environments.episode import SUCCESSES
+from mpq_jax.runs.metrics import cell_text, iterate_rows
+from mpq_jax.runs.run_directory import write_atomically
+from mpq_jax.runs.tables import MemberTables, last_quarter, tabulate
 from mpq_jax.sweep import figures
 from mpq_jax.sweep.grid import Fields
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.tables import MemberTables, last_quarter, tabulate
-from mpq_jax.validation import RunError
 
 DEFINITION = {
     'final': 'mean over the last quarter of the training episodes, one value a seed',

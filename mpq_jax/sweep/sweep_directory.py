@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mpq_jax.run_directory import RunDirectory, manifest, write_atomically
+from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.runs.run_directory import RunDirectory, manifest, write_atomically
 from mpq_jax.sweep.grid import Cell, Fields, Grid
 from mpq_jax.tasks import check_named
-from mpq_jax.validation import ConfigError, RunError
 
 
 class SweepDirectory:

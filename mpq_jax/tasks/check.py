@@ -6,11 +6,11 @@ import weakref
 import mujoco
 import numpy as np
 
+from mpq_jax.base.validation import TaskError
 from mpq_jax.tasks.check_functions import check_functions
 from mpq_jax.tasks.check_plant import check_control, check_physics_hook
 from mpq_jax.tasks.plant import edited_model, read_mjcf
 from mpq_jax.tasks.task import Task
-from mpq_jax.validation import TaskError
 
 _passed: weakref.WeakSet[Task] = weakref.WeakSet()
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from mpq_jax.base.validation import TaskError
 from mpq_jax.tasks.plant import control_law, sensor_slices
 from mpq_jax.tasks.task import Reading, Start, Task
 from mpq_jax.tasks.tracing import called, check_returned, is_array, traced
-from mpq_jax.validation import TaskError
 
 _FLOAT = 'a finite scalar float array, of shape []'
 _BOOL = 'a scalar bool array of shape [], such as a comparison makes it (jnp.array(True), not True)'

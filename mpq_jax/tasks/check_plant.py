@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
+from mpq_jax.base.validation import TaskError
 from mpq_jax.tasks.task import Task
 from mpq_jax.tasks.tracing import called, check_returned, is_array, traced
-from mpq_jax.validation import TaskError
 
 _LEAD = 3  # rows of a batch; unlike most sizes of a plant
 

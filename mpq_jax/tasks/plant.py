@@ -8,8 +8,8 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from mpq_jax.base.validation import TaskError
 from mpq_jax.tasks.task import Task
-from mpq_jax.validation import TaskError
 
 
 def read_mjcf(task: Task) -> mujoco.MjModel:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.tasks.task import Reading, Variables
-from mpq_jax.validation import ConfigError
 
 
 def cost_to_go(cost_per_step: float, discount: float) -> Callable[[Reading, Variables], jax.Array]:

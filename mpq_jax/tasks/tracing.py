@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import errors
 
+from mpq_jax.base.validation import TaskError
 from mpq_jax.tasks.task import Reading, Task
-from mpq_jax.validation import TaskError
 
 _NOT_TRACEABLE = (
     errors.ConcretizationTypeError,

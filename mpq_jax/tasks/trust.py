@@ -4,7 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from mpq_jax.validation import RunError, TaskError
+from mpq_jax.base.validation import RunError, TaskError
 
 _named: set[str] = set()  # 'module:factory' that the user of this process asked for
 

@@ -1,0 +1,49 @@
+"""What tables and figures call an agent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mpq_jax.config.overrides import get_field
+from mpq_jax.config.run_config import AGENT_NAMES, Config
+
+NO_CONTROL = AGENT_NAMES['none']
+
+
+def is_no_control(fields: Mapping[str, Any]) -> bool:
+    """Whether dotted config fields are those of the agent that does nothing."""
+    return fields.get('agent') == 'none'
+
+
+def agent_name(agent: str) -> str:
+    """As tables and figures have it; what this version does not know stays as it is."""
+    return AGENT_NAMES.get(agent, agent)
+
+
+def agent_label(config: Config | Mapping[str, Any]) -> str:
+    """'MPQ H=8, true model, DR data', or 'no control', which has no horizon.
+
+    Args:
+      config: a config, or its fields by dotted name.
+    """
+    names = ('agent', 'planner.horizon', 'planner_model', 'q_data')
+    if isinstance(config, Config):
+        config = {name: get_field(config, name) for name in names}
+    if is_no_control(config):
+        return NO_CONTROL
+    agent, horizon = agent_name(str(config.get('agent', 'agent'))), config.get('planner.horizon')
+    model = ', true model' if config.get('planner_model') == 'true' else ''
+    data = ', DR data' if config.get('q_data') == 'dr' else ''
+    return f'{agent} H={horizon}{model}{data}'
+
+
+def field_label(fields: Mapping[str, Any]) -> str:
+    """'horizon=4, temperature=0.1': the last words of the fields' names.
+
+    What an agent that does nothing would plan with or learn from is left out.
+    """
+    parts = [f'{name.split(".")[-1]}={value}' for name, value in fields.items()]
+    if is_no_control(fields):
+        unused = ('agent', 'planner', 'learner', 'q_data')
+        kept = [p for n, p in zip(fields, parts, strict=True) if not n.startswith(unused)]
+        parts = [NO_CONTROL, *kept]
+    return ', '.join(parts)

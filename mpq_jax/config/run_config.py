@@ -1,0 +1,154 @@
+"""What a run is made of: frozen dataclasses, one field a line."""
+
+import dataclasses
+
+from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
+from mpq_jax.config.algorithm_config import LearnerConfig, PlannerConfig
+
+__all__ = [
+    'AGENT_NAMES',
+    'Config',
+    'LearnerConfig',
+    'PhysicsConfig',
+    'PlannerConfig',
+    'TrainingConfig',
+]
+
+# As tables and figures have them.
+AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ', 'none': 'no control'}
+
+
+@dataclasses.dataclass(frozen=True)
+class PhysicsConfig:
+    """How one copy of the system is simulated; 0 and 'auto' mean: as the task says."""
+
+    backend: str = 'auto'  # 'mjx'; 'mujoco': native, on all cores; 'equations': hand-written
+    impl: str = 'jax'  # MJX implementation
+    timestep: float = 0.0  # seconds a physics step
+    solver_iterations: int = 0
+    line_search_iterations: int = 0  # of each solver iteration
+
+    def validate(self, where: str) -> None:
+        check_choice(f'{where}.backend', self.backend, ('auto', 'mjx', 'mujoco', 'equations'))
+        check_choice(f'{where}.impl', self.impl, ('jax',))
+        check_between(f'{where}.timestep', self.timestep, 0.0, None)
+        for name in ('solver_iterations', 'line_search_iterations'):
+            check_at_least(f'{where}.{name}', getattr(self, name), 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """The loop around the learner."""
+
+    # Episodes between validations; 0: 10, and on a system that is not simulated so many that
+    # validation is less than a tenth of the real interaction.
+    validation_interval: int = 0
+    validation_episodes: int = 4  # per seed, on held-out starts; 0: never validate
+    checkpoint_interval: int = 1  # episodes between checkpoints
+    checkpoints_to_keep: int = 2
+    baselines: bool = False  # run plain MPPI at the same and the long horizon beside it
+    memory_gib: float = 0.0  # what a program's temporaries may take; 0: half of what is there
+    max_restores: int = 10  # times a seed's diverged Q is put back before the run stops
+    real_system_timeout: float = 10.0  # seconds for a reset or step of one's own system; 0: none
+    real_system_retries: int = 3  # failures in a row of one's own system before the run stops
+
+    def validate(self) -> None:
+        check_at_least('training.validation_interval', self.validation_interval, 0)
+        check_at_least('training.validation_episodes', self.validation_episodes, 0)
+        check_at_least('training.checkpoint_interval', self.checkpoint_interval, 1)
+        check_at_least('training.checkpoints_to_keep', self.checkpoints_to_keep, 1)
+        check_between('training.memory_gib', self.memory_gib, 0.0, None)
+        check_at_least('training.max_restores', self.max_restores, 0)
+        check_between('training.real_system_timeout', self.real_system_timeout, 0.0, None)
+        check_at_least('training.real_system_retries', self.real_system_retries, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    task: str = 'pendulum'  # a registered name, or module:factory
+    agent: str = 'mpq'
+    planner_model: str = 'biased'
+    q_data: str = 'real'  # Q learns from the 'real' system, or 'dr': models redrawn every step
+    dr_bank_size: int = 256  # models that q_data='dr' redraws from
+    # 'simulated': one program an episode; step by step: 'mujoco', 'gymnasium' (fetch_push), 'own'
+    real_system: str = 'simulated'
+    starts: str = 'reports'  # 'tuning': from streams of their own, to choose settings on
+    seed: int = 0
+    num_seeds: int = 4
+    episodes: int = 30
+    planner: PlannerConfig = PlannerConfig()
+    learner: LearnerConfig = LearnerConfig()
+    planner_physics: PhysicsConfig = PhysicsConfig()
+    real_physics: PhysicsConfig = PhysicsConfig()
+    training: TrainingConfig = TrainingConfig()
+    # Values of numeric fields that run beside each other, each with all seeds, as one batch:
+    # ({'planner.temperature': 0.1}, {'planner.temperature': 0.3}). Empty: the config as it is.
+    variants: tuple[dict[str, float], ...] = ()
+
+    @property
+    def learns(self) -> bool:
+        """Whether the agent learns Q: MPPI ends plans with the stage cost, 'none' has no plans."""
+        return self.agent not in ('mppi', 'none')
+
+    def stream(self, purpose: str) -> str:
+        """The stream of start states for 'train', 'validation' or 'test' episodes."""
+        return purpose if self.starts == 'reports' else f'tuning_{purpose}'
+
+    @property
+    def validation_interval(self) -> int:
+        """Episodes between validations."""
+        settings = self.training
+        if settings.validation_interval:
+            return settings.validation_interval
+        return 10 if self.real_system == 'simulated' else 10 * max(1, settings.validation_episodes)
+
+    @property
+    def num_model_draws(self) -> int:
+        """The planner's models: the one true model, or the biased draws."""
+        return 1 if self.planner_model == 'true' else self.planner.num_model_draws
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(range(self.seed, self.seed + self.num_seeds))
+
+    @property
+    def members(self) -> tuple[tuple[int, int], ...]:
+        """(variant, seed) of every member of the batch `[B]`, seeds fastest."""
+        return tuple((v, seed) for v in range(max(1, len(self.variants))) for seed in self.seeds)
+
+    def validate(self) -> 'Config':
+        """Returns the config itself, or raises ConfigError naming field, value and range."""
+        check_choice('agent', self.agent, tuple(AGENT_NAMES))
+        check_choice('planner_model', self.planner_model, ('biased', 'true'))
+        check_choice('q_data', self.q_data, ('real', 'dr'))
+        check_choice('starts', self.starts, ('reports', 'tuning'))
+        real_systems = ('simulated', 'mujoco', 'gymnasium', 'own')
+        check_choice('real_system', self.real_system, real_systems)
+        check_at_least('dr_bank_size', self.dr_bank_size, 1)
+        if self.q_data == 'dr' and not self.learns:
+            raise ConfigError('q_data', self.q_data, f"'real' when agent is {self.agent!r}")
+        if self.q_data == 'dr' and self.real_system != 'simulated':
+            raise ConfigError('real_system', self.real_system, "'simulated' when q_data is 'dr'")
+        check_between('seed', self.seed, 0, 2**31 - 1)
+        check_between('num_seeds', self.num_seeds, 1, 2**16)
+        check_at_least('episodes', self.episodes, 1)
+        self.planner.validate(self.agent)
+        self.learner.validate()
+        self.planner_physics.validate('planner_physics')
+        self.real_physics.validate('real_physics')
+        self.training.validate()
+        self._check_validation()
+        return self
+
+    def _check_validation(self) -> None:
+        """Validation on a system that is not simulated takes a tenth of the interaction at most."""
+        episodes, interval = self.training.validation_episodes, self.validation_interval
+        if self.learns and self.real_system != 'simulated' and 9 * episodes > interval:
+            raise ConfigError(
+                'training.validation_interval',
+                interval,
+                f'at least {9 * episodes} with training.validation_episodes = {episodes}: a tenth '
+                f'of the interaction with real_system = {self.real_system!r} at most (0: chosen)',
+            )

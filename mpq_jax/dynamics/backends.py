@@ -1,0 +1,48 @@
+"""Physics as pure functions: `make_simulator` picks the backend that a config names."""
+
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.dynamics.equations_simulator import make_equations_simulator
+from mpq_jax.dynamics.native_simulator import make_native_simulator
+from mpq_jax.dynamics.simulator import Model, Rollout, Simulator, State, all_finite, ending, rollout
+from mpq_jax.tasks import Task
+from mpq_jax.tasks.check import check_task
+
+__all__ = [
+    'Model',
+    'Rollout',
+    'Simulator',
+    'State',
+    'all_finite',
+    'ending',
+    'make_simulator',
+    'rollout',
+]
+
+
+def _make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
+    from mpq_jax.dynamics.mjx_simulator import make_mjx_simulator
+
+    return make_mjx_simulator(task, physics)
+
+
+_BACKENDS = {
+    'mjx': _make_mjx_simulator,
+    'mujoco': make_native_simulator,
+    'equations': make_equations_simulator,
+}
+
+
+def make_simulator(task: Task, physics: PhysicsConfig | None = None) -> Simulator:
+    """The simulator of a task; backend 'auto' is MJX where the task has an MJCF.
+
+    Raises:
+      TaskError: a function of the task that cannot be used (`check_task`), or a plant that the
+        backend cannot simulate.
+      ConfigError: a timestep that does not divide the task's control timestep.
+    """
+    check_task(task)
+    physics = physics or PhysicsConfig()
+    backend = physics.backend
+    if backend == 'auto':
+        backend = 'equations' if task.mjcf is None else 'mjx'
+    return _BACKENDS[backend](task, physics)

@@ -1,0 +1,202 @@
+"""Physics by MuJoCo MJX: a task's MJCF as pure functions of (model, state, action)."""
+
+import contextlib
+import dataclasses
+import io
+import warnings
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+
+from mpq_jax.base.compilation import CPU_OPTIONS, accepts_cpu_options
+from mpq_jax.base.validation import TaskError
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.dynamics.mujoco_model import (
+    control_law,
+    edited_model,
+    load_model,
+    physics_steps_per_control,
+    sensor_slices,
+)
+from mpq_jax.dynamics.simulator import Simulator, State
+from mpq_jax.dynamics.specialize import specialize
+from mpq_jax.tasks import Reading, Task
+
+with contextlib.redirect_stdout(io.StringIO()):  # its import prints that Warp is absent
+    from mujoco import mjx
+
+_LONG_CHAIN = 4
+
+
+def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
+    """Builds the task's simulator.
+
+    Raises:
+      TaskError: the MJCF cannot be loaded, or has a feature that MJX does not support.
+    """
+    mj_model = load_model(task, physics)
+    _warn_of_slow_compiling(task, mj_model)
+    nominal = _put(task, mj_model, physics)
+    data = _Data(mj_model, physics)
+    control_of = control_law(task, mj_model)
+    randomized = _RandomizedLeaves(task, mj_model, physics)
+    timestep = mj_model.opt.timestep
+    num_steps = physics_steps_per_control(task, mj_model)
+
+    def physics_step(leaves, state: State, control):
+        model = randomized.merge(nominal, leaves)
+        after = mjx.step(model, data.of(state, control))
+        qpos, qvel = after.qpos, after.qvel
+        if task.after_physics_step is not None:
+            qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
+        following = State(qpos, qvel, after.act, after.qacc_warmstart, state.variables)
+        return following, after.sensordata
+
+    def step(leaves, state: State, action):  # of physics steps that are folded below
+        control = control_of(state.qpos, state.qvel, action)
+        if num_steps == 1:
+            following, sensordata = folded_step(leaves, state, control)
+        else:
+            following, all_sensordata = jax.lax.scan(
+                lambda state, _: folded_step(leaves, state, control), state, length=num_steps
+            )
+            sensordata = all_sensordata[0]
+        return following, data.reading(state, sensordata)
+
+    def read(leaves, state: State) -> Reading:
+        if not data.sensors:
+            return Reading(state.qpos, state.qvel, {})
+        model = randomized.merge(nominal, leaves)
+        here = mjx.forward(model, data.of(state, jnp.zeros(mj_model.nu)))
+        return data.reading(state, here.sensordata)
+
+    simulator = Simulator(
+        task=task,
+        backend='mjx',
+        action_size=mj_model.nu,
+        steps_per_control=num_steps,
+        num_activations=mj_model.na,
+        trajectory_bytes=data.trajectory_bytes,
+        step=step,
+        read=read,
+        make_models=randomized.stack,
+    )
+    model = simulator.true_model()
+    state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
+    control = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
+    folded_step = specialize(physics_step, model, state, control)
+    return dataclasses.replace(simulator, read=specialize(read, model, state))
+
+
+def _warn_of_slow_compiling(task: Task, mj_model: mujoco.MjModel) -> None:
+    depth = np.zeros(mj_model.nbody, int)  # moving bodies from the world to each
+    for body in range(1, mj_model.nbody):
+        depth[body] = depth[mj_model.body_parentid[body]] + (mj_model.body_dofnum[body] > 0)
+    slow = jax.default_backend() == 'cpu' and not accepts_cpu_options()
+    if depth.max() >= _LONG_CHAIN and slow:
+        warnings.warn(
+            f'task {task.name!r} has a chain of {depth.max()} moving bodies, and this XLA does not '
+            f'take {CPU_OPTIONS}: it may take minutes to compile on a CPU (jaxlib 0.10 takes it)',
+            stacklevel=3,
+        )
+
+
+def _put(task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig) -> mjx.Model:
+    try:
+        return mjx.put_model(mj_model, impl=physics.impl)
+    except NotImplementedError as error:
+        raise TaskError(f'task {task.name!r}: MJX cannot simulate its MJCF: {error}') from error
+
+
+class _Data:
+    """Between the state of a simulator and `mjx.Data`."""
+
+    def __init__(self, mj_model: mujoco.MjModel, physics: PhysicsConfig):
+        self._blank = mjx.make_data(mj_model, impl=physics.impl)
+        self.sensors = sensor_slices(mj_model)
+
+    def of(self, state: State, control) -> mjx.Data:
+        return self._blank.replace(
+            qpos=state.qpos,
+            qvel=state.qvel,
+            act=state.act,
+            qacc_warmstart=state.warmstart,
+            ctrl=control,
+        )
+
+    def reading(self, state: State, sensordata) -> Reading:
+        named = {name: sensordata[place] for name, place in self.sensors.items()}
+        return Reading(state.qpos, state.qvel, named)
+
+    @property
+    def trajectory_bytes(self) -> int:
+        """An estimate, checked against a compiled program in the tests: MJX's data, twice."""
+        return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(self._blank))
+
+
+class _RandomizedLeaves:
+    """The leaves of `mjx.Model` that the task's parameters reach, and only those.
+
+    Each set of values goes through an edited MjModel and `mj_setConst`, so constants that
+    depend on it (inverse weights, tendon lengths) follow.
+    """
+
+    def __init__(self, task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig):
+        self._task, self._mj_model, self._physics = task, mj_model, physics
+        self._names = [p.name for p in task.parameters]
+        nominal = task.true_parameters
+        ends = [nominal | {p.name: value} for p in task.parameters for value in (p.low, p.high)]
+        probes = [(values, self._leaves(values)) for values in (nominal, *ends)]
+        reference = probes[0][1]
+        self._places = [
+            i
+            for i, leaf in enumerate(reference)
+            if any(not np.array_equal(leaf, leaves[i]) for _, leaves in probes)
+        ]
+        self._fields = self._mirrored_fields(probes)
+
+    def stack(self, values) -> tuple[jax.Array, ...]:
+        """Values `[D]` by name -> the leaves that differ, each with leading axis D."""
+        count = len(next(iter(values.values()))) if values else 1
+        draws = [{name: float(values[name][i]) for name in self._names} for i in range(count)]
+        models = [self._differing(draw) for draw in draws]
+        return tuple(jnp.asarray(np.stack(leaves)) for leaves in zip(*models, strict=True))
+
+    def merge(self, nominal: mjx.Model, leaves: tuple[jax.Array, ...]) -> mjx.Model:
+        everything, structure = jax.tree.flatten(nominal)
+        for place, leaf in zip(self._places, leaves, strict=True):
+            everything[place] = leaf
+        return jax.tree.unflatten(structure, everything)
+
+    def _leaves(self, values: dict[str, float]) -> list[jax.Array]:
+        edited = edited_model(self._task, self._mj_model, values)
+        return jax.tree.leaves(_put(self._task, edited, self._physics))
+
+    def _differing(self, values: dict[str, float]) -> list[np.ndarray]:
+        if self._fields is None:
+            leaves = self._leaves(values)
+            return [np.asarray(leaves[place]) for place in self._places]
+        edited = edited_model(self._task, self._mj_model, values)
+        return [np.asarray(getattr(edited, name), dtype) for name, dtype in self._fields]
+
+    def _mirrored_fields(self, probes) -> list[tuple[str, np.dtype]] | None:
+        """Names and types of the leaves that are plain copies of MjModel's, if all are.
+
+        Reading them there takes microseconds a model, `mjx.put_model` about 28 ms.
+        """
+        paths, _ = jax.tree_util.tree_flatten_with_path(
+            _put(self._task, self._mj_model, self._physics)
+        )
+        names = [jax.tree_util.keystr(paths[place][0], simple=True) for place in self._places]
+        for values, leaves in probes:
+            edited = edited_model(self._task, self._mj_model, values)
+            for name, place in zip(names, self._places, strict=True):
+                mirrored = np.asarray(getattr(edited, name, None), leaves[place].dtype)
+                if not np.array_equal(mirrored, leaves[place]):
+                    return None
+        return [
+            (name, probes[0][1][place].dtype)
+            for name, place in zip(names, self._places, strict=True)
+        ]

@@ -1,0 +1,129 @@
+"""A real system that may fail: exceptions, time-outs and wrong shapes end an episode, not a run."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from mpq_jax.base.validation import RunError
+from mpq_jax.environments.real_system import Measurement, RealSystem
+
+
+class RealSystemError(RunError):
+    """A real system failed more often in a row than training.real_system_retries allows."""
+
+
+class GuardedSystem:
+    """Calls a real system in a thread of its own, for so long, and counts its failures in a row.
+
+    A call that hangs is never joined by a second one: the next waits for its end first.
+    """
+
+    def __init__(
+        self,
+        system: RealSystem,
+        name: str,
+        template: Measurement,
+        timeout: float,
+        retries: int,
+        say: Callable[[str], None],
+    ):
+        """`template` has the shapes and types of a measurement; `timeout` in seconds, 0: none."""
+        self.task = system.task
+        self._system, self._name, self._template = system, name, template
+        self._timeout, self._retries, self._say = timeout or None, retries, say
+        self._failures = 0  # since the last episode without one
+        self._calls: queue.Queue = queue.Queue()
+        self._results: queue.Queue = queue.Queue()
+        self._number = 0
+        self._ended_well = False
+        threading.Thread(target=self._serve, daemon=True, name=name).start()
+
+    def reset(self, key: jax.Array) -> Measurement:
+        """Starts an episode, again and again where that fails.
+
+        Raises:
+          RealSystemError: it failed too often.
+        """
+        if self._ended_well:
+            self._failures = 0
+        self._ended_well = True
+        while True:
+            measurement = self._tried('reset', key)
+            if measurement is None:
+                continue
+            if all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(measurement)):
+                return measurement
+            self._failed('reset', ValueError('a measurement that is not finite'))
+
+    def step(self, action: np.ndarray) -> Measurement | None:
+        """The measurement after a control step; None where that failed: the episode is over.
+
+        Raises:
+          RealSystemError: it failed too often.
+        """
+        return self._tried('step', action)
+
+    def _tried(self, method: str, argument) -> Measurement | None:
+        self._number += 1
+        self._calls.put((self._number, method, argument))
+        try:
+            return self._checked(self._result(method))
+        except Exception as error:  # whatever a user's system raises
+            self._failed(method, error)
+            return None
+
+    def _result(self, method: str) -> Any:
+        while True:
+            try:
+                number, result, error = self._results.get(timeout=self._timeout)
+            except queue.Empty:
+                raise TimeoutError(
+                    f'no answer within training.real_system_timeout = {self._timeout:g} s'
+                ) from None
+            if number < self._number:
+                continue  # the late answer to a call that was given up
+            if error is not None:
+                raise error
+            return result
+
+    def _serve(self) -> None:
+        while True:
+            number, method, argument = self._calls.get()
+            if number < self._number:
+                continue
+            try:
+                self._results.put((number, getattr(self._system, method)(argument), None))
+            except BaseException as error:
+                self._results.put((number, None, error))
+
+    def _checked(self, measurement: Measurement) -> Measurement:
+        """Of the template's types. Raises ValueError naming what has another shape."""
+        given = dict(_named(measurement))
+        wanted = dict(_named(self._template))
+        for name, like in wanted.items():
+            shape = np.shape(given[name]) if name in given else None
+            if shape != like.shape:
+                raise ValueError(f'{name} has shape {shape}: it must be {like.shape}')
+        if extra := sorted(given.keys() - wanted.keys()):
+            raise ValueError(f'{extra[0]} is not among {", ".join(wanted)}')
+        return jax.tree.map(lambda like, x: np.array(x, like.dtype), self._template, measurement)
+
+    def _failed(self, method: str, error: Exception) -> None:
+        self._failures += 1
+        self._ended_well = False
+        what = f'{self._name}: {method} failed ({type(error).__name__}: {error})'
+        if self._failures > self._retries:
+            raise RealSystemError(
+                f'{what}, {self._failures} times in a row: '
+                f'training.real_system_retries = {self._retries}'
+            ) from error
+        self._say(f'{what}; retry {self._failures} of {self._retries}, from reset')
+
+
+def _named(measurement: Measurement):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(measurement):
+        yield jax.tree_util.keystr(path, simple=True, separator='.'), leaf

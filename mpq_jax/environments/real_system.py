@@ -1,0 +1,69 @@
+"""The system with the true parameters, behind one small protocol: reset, step."""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from mpq_jax.base.compilation import compile
+from mpq_jax.dynamics import Simulator, State
+from mpq_jax.tasks import Reading, Task
+
+
+class Measurement(NamedTuple):
+    """Where a real system is: what the planner starts from, and what the task reads."""
+
+    state: State
+    reading: Reading
+
+
+class RealSystem(Protocol):
+    """Anything that can be driven step by step: a simulator, an environment, hardware."""
+
+    task: Task
+
+    def reset(self, key: jax.Array) -> Measurement:
+        """Starts an episode; `key` fixes the start where the system can."""
+        ...
+
+    def step(self, action: np.ndarray) -> Measurement | None:
+        """Applies an action `[nu]` in [-1, 1] for one control step, and measures after it.
+
+        None ends the episode before this step.
+        """
+        ...
+
+
+class SimulatedSystem:
+    """A `Simulator` behind the protocol: what `run_episode` scans, one step at a time."""
+
+    def __init__(self, simulator: Simulator):
+        self.task = simulator.task
+        model = simulator.true_model()
+
+        def reset(key):
+            state = simulator.state(simulator.task.reset(key))
+            return Measurement(state, simulator.read(model, state))
+
+        def step(state, action):
+            following, _ = simulator.step(model, state, action)
+            return Measurement(following, simulator.read(model, following))
+
+        key = jax.random.key(0)
+        self._reset = compile(reset, key)
+        state = jax.eval_shape(reset, key).state
+        action = jax.ShapeDtypeStruct((simulator.action_size,), np.float32)
+        self._step = compile(step, state, action)
+        self._state: State | None = None
+
+    def reset(self, key: jax.Array) -> Measurement:
+        return self._measured(self._reset(key))
+
+    def step(self, action: np.ndarray) -> Measurement:
+        if self._state is None:
+            raise RuntimeError('step before reset: call reset(key) first')
+        return self._measured(self._step(self._state, np.asarray(action, np.float32)))
+
+    def _measured(self, measurement: Measurement) -> Measurement:
+        self._state = measurement.state
+        return measurement

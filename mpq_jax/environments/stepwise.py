@@ -1,0 +1,113 @@
+"""Episodes on real systems that JAX cannot trace: the same agent, one control step at a time."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpq_jax.base.compilation import compile
+from mpq_jax.base.machine import usable_cores
+from mpq_jax.config import PlannerConfig
+from mpq_jax.dynamics import Model
+from mpq_jax.environments.episode import Episode, assemble, describe, episode_keys
+from mpq_jax.environments.real_system import Measurement, RealSystem
+from mpq_jax.planning.agent import Agent, QParams
+
+
+class StepwiseRunner:
+    """Drives one real system a seed; planning is one program, vmapped over the seeds here."""
+
+    def __init__(self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model):
+        """Compiles for the shapes given; every argument has the leading seed axis `[S]`."""
+        self._seeds = jax.tree.leaves(planner)[0].shape[0]
+        self._agent, self._task = agent, agent.simulator.task
+
+        def control_step(planner, q_params, models, measurement, controls, keys, t):
+            def one(planner, q_params, models, measurement, controls, key):
+                state, reading = measurement
+                action, controls, info = agent.act(
+                    planner, q_params, models, state, controls, jax.random.fold_in(key, t)
+                )
+                instant = describe(self._task, reading, state.variables, state, action)
+                return instant, controls, info
+
+            return jax.vmap(one)(planner, q_params, models, measurement, controls, keys)
+
+        keys = jax.random.split(jax.random.key(0), self._seeds)
+        starts = jax.eval_shape(jax.vmap(lambda key: measured_start(agent, key)), keys)
+        self._controls = jnp.zeros((self._seeds, planner.horizon, agent.simulator.action_size))
+        self.program = compile(
+            control_step, planner, q_params, models, starts, self._controls, keys, jnp.int32(0)
+        )
+        self._assemble = jax.jit(jax.vmap(assemble))
+        self._pool = ThreadPoolExecutor(max_workers=usable_cores())
+
+    def run(
+        self,
+        planner: PlannerConfig,
+        q_params: QParams,
+        models: Model,
+        systems: Sequence[RealSystem],
+        keys: jax.Array,
+        keep_plans: bool = False,
+        on_step: Callable[[str], None] = lambda text: None,
+    ) -> Episode:
+        """One episode on each of the S systems, with keys `[S]`; leading axis S throughout.
+
+        Systems step in parallel threads. With `keep_plans`, transitions hold the plan at s'.
+        `on_step` is told after each control step how far it is. Where every episode has ended,
+        nothing more is planned.
+        """
+        start_keys, plan_keys = jax.vmap(episode_keys)(keys)
+        now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
+        alive = np.ones(self._seeds, bool)
+        controls, history, plans = self._controls, [], []
+        for t in range(self._task.episode_steps):
+            instant, controls, info = self.program(
+                planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(t)
+            )
+            actions = np.asarray(instant.action)
+            alive = alive & ~np.asarray(instant.terminated)
+            after = list(self._pool.map(_advance, systems, actions, alive, now))
+            answered = np.array([m is not None for m in after])
+            finite = np.array([_finite(m) for m in after]) & np.isfinite(np.asarray(instant.cost))
+            taken, broken = alive & answered & finite, alive & answered & ~finite
+            now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
+            alive = taken
+            history.append((instant, taken, broken, info))
+            plans.append(np.asarray(controls))
+            on_step(f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes')
+            if not alive.any():
+                break
+        last = instant
+        if alive.any():
+            last, _, _ = self.program(
+                planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(0)
+            )
+        missing = self._task.episode_steps - len(history)
+        nothing = np.zeros(self._seeds, bool)
+        history += [(instant, nothing, nothing, info)] * missing
+        instants, valid, broken, info = _stack(history, axis=1)
+        kept = _stack(plans + plans[-1:] * missing, axis=1) if keep_plans else ()
+        return self._assemble(instants, last, valid, broken, info, kept)
+
+
+def measured_start(agent: Agent, key: jax.Array) -> Measurement:
+    """What a simulated system measures at a start: the shapes that any system must return."""
+    simulator = agent.simulator
+    state = simulator.state(simulator.task.reset(key))
+    return Measurement(state, simulator.read(simulator.true_model(), state))
+
+
+def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement | None:
+    return system.step(action) if going else before
+
+
+def _stack(trees: Sequence, axis: int = 0):
+    return jax.tree.map(lambda *leaves: np.stack(leaves, axis=axis), *trees)
+
+
+def _finite(measurement: Measurement | None) -> bool:
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(measurement))

@@ -1,0 +1,150 @@
+"""An agent that remembers its plan: ask it for one action after the other."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpq_jax.base import keys
+from mpq_jax.base.compilation import compile
+from mpq_jax.base.validation import ConfigError, check_between
+from mpq_jax.config import Config, PlannerConfig
+from mpq_jax.dynamics import Model, make_simulator
+from mpq_jax.dynamics.randomization import episode_models, planner_models
+from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.planning import mppi
+from mpq_jax.planning.agent import Agent, QParams, make_agent
+from mpq_jax.tasks import Start, keep_tasks, load_task
+from mpq_jax.training import memory
+
+
+class Controller:
+    """Plans from where the system is, one call a control step; compiled once, at the start."""
+
+    def __init__(
+        self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model, seed: int = 0
+    ):
+        self._planner, self._q_params, self._models = planner, q_params, models
+        self._agent = agent
+        self.reset(seed)
+        self.diagnostics: mppi.Diagnostics | None = None  # of the last action's samples
+
+        def act(planner, q_params, models, start, controls, key):
+            state = agent.simulator.state(start)
+            return agent.act(planner, q_params, models, state, controls, key)
+
+        self._start = jax.eval_shape(agent.simulator.task.reset, self._key)
+        self._warned = False
+        self._act = compile(act, planner, q_params, models, self._start, self._controls, self._key)
+
+    def reset(self, seed: int = 0) -> None:
+        """Forgets the plan: call it at the start of an episode."""
+        self._controls = mppi.zero_controls(self._planner, self._agent.simulator)
+        self._key = jax.random.key(seed)
+
+    def act(self, qpos, qvel, variables=()) -> np.ndarray:
+        """The action `[nu]` in [-1, 1] for a system at qpos `[nq]`, qvel `[nv]`.
+
+        Where no sampled plan has a finite cost, the plan stays as it was, and a warning says so
+        once.
+
+        Raises:
+          ConfigError: positions, velocities or variables of another shape or structure than the
+            task's, or not finite.
+        """
+        start = Start(
+            _checked('qpos', qpos, self._start.qpos),
+            _checked('qvel', qvel, self._start.qvel),
+            _checked('variables', variables, self._start.variables),
+        )
+        self._key, key = jax.random.split(self._key)
+        action, self._controls, self.diagnostics = self._act(
+            self._planner, self._q_params, self._models, start, self._controls, key
+        )
+        if not self._warned and self.diagnostics.nonfinite_fraction == 1.0:
+            self._warned = True
+            warnings.warn(
+                f'no sampled plan has a finite cost at qpos = {np.asarray(qpos)}, qvel = '
+                f'{np.asarray(qvel)}: the plan is left as it was',
+                stacklevel=2,
+            )
+        return np.asarray(action)
+
+
+def _checked(field: str, value, wanted) -> Any:
+    """The pytree as arrays of the wanted structure, shapes and types. Raises ConfigError."""
+    shapes = jax.tree.map(lambda leaf: leaf.shape, wanted)
+    allowed = f'finite, an array of shape {shapes}'
+    if field == 'variables':
+        allowed = f'those of the task: finite arrays of the shapes {shapes}' if shapes else '()'
+    leaves = jax.tree.leaves(wanted)
+    structure: Any = jax.tree.structure(wanted)
+    try:
+        given = structure.flatten_up_to(value)
+        arrays = [jnp.asarray(x, y.dtype) for x, y in zip(given, leaves, strict=True)]
+    except (TypeError, ValueError):
+        raise ConfigError(field, value, allowed) from None
+    good = all(x.shape == y.shape for x, y in zip(arrays, leaves, strict=True))
+    numbers = [x for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)]
+    if not good or not all(np.isfinite(x).all() for x in numbers):
+        raise ConfigError(field, jax.tree.map(np.asarray, value), allowed)
+    return jax.tree.unflatten(structure, arrays)
+
+
+@keep_tasks()
+def make_controller(config: Config) -> Controller:
+    """Plain MPPI on a task, from a config such as `preset(task, 'mppi')`.
+
+    Raises:
+      ConfigError: an agent that would have to learn first.
+    """
+    config.validate()
+    if config.learns:
+        raise ConfigError('agent', config.agent, "'mppi' here; load a trained run for the others")
+    simulator = make_simulator(load_task(config.task), config.planner_physics)
+    config = memory.with_chunks(config, simulator, 1)
+    models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
+    return Controller(_arrays(config.planner), make_agent(config, simulator), (), models)
+
+
+@keep_tasks()
+def load_controller(
+    run_dir: str | Path,
+    seed: int | None = None,
+    variant: int = 0,
+    parameters: str = 'last',
+    *,
+    task: str | None = None,
+) -> Controller:
+    """The controller of a trained run: one seed's parameters, with the models it planned with.
+
+    Args:
+      run_dir: a run directory.
+      seed: one of the run's; the first if None.
+      variant: which of the config's variants, of a run that has them.
+      parameters: the 'last', or the 'best' by validation (the last where there was none).
+      task: the run's `module:factory`, where its task is not a registered one; not needed where
+        this process has loaded it already.
+
+    Raises:
+      RunError, ConfigError: no such run, checkpoint, seed or variant; a task that has to be given.
+    """
+    programs, saved, _ = load_run(run_dir, task=task)
+    config = programs.config
+    if seed is not None and seed not in config.seeds:
+        raise ConfigError('seed', seed, f"one of the run's: {config.seeds}")
+    check_between('variant', variant, 0, max(0, len(config.variants) - 1))
+    row = config.members.index((variant, config.seed if seed is None else seed))
+    q_params = programs.parameters(saved.state, parameters)
+    one = jax.tree.map(lambda x: x[row], (q_params, saved.state.models, saved.state.key))
+    q_params, models, key = one
+    planner = programs.members[row].planner
+    models = episode_models(planner, models, key, 0)
+    return Controller(_arrays(planner), programs.agent, q_params, models)
+
+
+def _arrays(planner: PlannerConfig) -> PlannerConfig:
+    return jax.tree.map(jnp.float32, planner)

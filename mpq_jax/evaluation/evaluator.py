@@ -1,0 +1,138 @@
+"""Test episodes of a trained run, on starts that training never saw."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mpq_jax.base.progress import Reporter
+from mpq_jax.base.validation import RunError, check_at_least
+from mpq_jax.config import Config
+from mpq_jax.environments.episode import Summary
+from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.evaluation.figures import describe
+from mpq_jax.figures import plots
+from mpq_jax.figures.video import check_video, write_video
+from mpq_jax.planning.agent import QParams
+from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.runs.run_directory import RunDirectory, write_atomically
+from mpq_jax.suite.presets import no_control
+from mpq_jax.tasks import Task, keep_tasks
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.training.member import SeedState
+from mpq_jax.training.programs import Programs
+from mpq_jax.training.stopwatch import Stopwatch
+
+
+def load_run(
+    run_dir: str | Path, real_systems: Sequence[RealSystem] = (), task: str | None = None
+) -> tuple[Programs, Checkpoint, list[str]]:
+    """A run's programs and latest readable checkpoint, and messages about unreadable ones.
+
+    Raises:
+      RunError: no run or no readable checkpoint there, or a task that has to be given.
+      ConfigError: the config does not match the checkpoint.
+    """
+    run = RunDirectory(run_dir)
+    config = run.read_config(task)
+    programs = make_programs(config, real_systems)
+    if not run.checkpoints.is_dir():
+        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
+    checkpointer = Checkpointer(run.checkpoints, read_only=True)
+    try:
+        saved, problems = checkpointer.restore(programs.state_shapes(), config)
+    finally:
+        checkpointer.close()
+    if saved is None:
+        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
+    return programs, saved._replace(state=programs.layout.placed(saved.state)), problems
+
+
+@keep_tasks()
+def evaluate(
+    run_dir: str | Path,
+    episodes: int = 20,
+    *,
+    parameters: str = 'last',
+    task: str | None = None,
+    real_systems: Sequence[RealSystem] = (),
+    video: str | Path | None = None,
+    beside_no_control: bool = True,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Runs test episodes for every seed and writes `evaluation.json` and `episode.png`.
+
+    Args:
+      run_dir: a run that was trained.
+      episodes: a seed; episode i of a seed always starts in the same state.
+      parameters: the 'last', or the 'best' by validation (the last where there was none).
+      task: the run's `module:factory`, where its task is not a registered one; not needed where
+        this process has loaded it already.
+      real_systems: one a member, where the run's real_system is 'own'.
+      video: a .gif or .mp4 to draw the first seed's first episode into.
+      beside_no_control: whether to play the same episodes without control as well, where the task
+        has a success; not needed beside a run that does not control.
+      console: where progress is shown.
+
+    Returns:
+      What `evaluation.json` holds. Where the task has a success, `no_control` holds the figures of
+      the very same episodes without any control, and `not_by_itself` the successes in those that
+      it fails; a real system of one's own is not driven for that.
+
+    Raises:
+      RunError: the run names a task of somebody's own, and `task` does not.
+      ConfigError: `video` cannot be drawn here; it says what to install.
+    """
+    check_at_least('episodes', episodes, 1)
+    programs, saved, problems = load_run(run_dir, real_systems, task)
+    played = programs.real.task
+    if video is not None:
+        check_video(video, played)
+    run = RunDirectory(run_dir)
+    with Reporter('evaluate', episodes, console) as reporter:
+        for problem in problems:
+            reporter.say(problem)
+        programs.on_compile, programs.on_step = reporter.compiling, reporter.working
+        q_params = programs.parameters(saved.state, parameters)
+        summary, recording = _play(programs, saved.state, q_params, episodes, reporter)
+        idle = None
+        if beside_no_control:
+            idle = _play_without_control(programs.config, played, episodes, reporter)
+    result = describe(programs.config, saved, parameters, summary, idle)
+    write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
+    plots.episode_figure(played, recording, run.path / 'episode.png')
+    if video is not None:
+        write_video(video, played, recording.state)
+    return result
+
+
+def _play(programs: Programs, state: SeedState, q_params: QParams, episodes: int, reporter):
+    """Summaries `[B, E]`, and the first episode's transitions."""
+    size = programs.episodes_at_once(episodes)
+    stopwatch, blocks, recording = Stopwatch(programs), [], None
+    for first in range(0, episodes, size):
+        numbers = first + np.arange(size)  # the last block may run over; its surplus is dropped
+        (block, recorded), _ = stopwatch.run(programs.play, 'test', state, q_params, numbers)
+        blocks.append(jax.device_get(block))
+        recording = recorded if recording is None else recording
+        done = min(first + size, episodes)
+        figure = f'return {np.mean([b.episode_return for b in blocks]):7.0f}'
+        reporter.advance(done, figure, stopwatch.seconds)
+    joined = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, :episodes], *blocks)
+    return joined, recording
+
+
+def _play_without_control(
+    config: Config, task: Task, episodes: int, reporter: Reporter
+) -> Summary | None:
+    """The same episodes of every seed `[S, E]` with zero actions, to hold successes against."""
+    if task.success is None or config.agent == 'none' or config.real_system == 'own':
+        return None
+    programs = make_programs(no_control(config))
+    programs.on_compile, programs.on_step = reporter.compiling, reporter.working
+    summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter)
+    return summary

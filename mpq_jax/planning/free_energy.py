@@ -1,0 +1,40 @@
+"""Weights of sampled plans and their free energy: a softmin over scores, and its value."""
+
+import jax
+import jax.numpy as jnp
+
+from mpq_jax.config import PlannerConfig
+
+
+def weights(config: PlannerConfig, scores: jax.Array) -> jax.Array:
+    """softmax(-S / lambda) `[N]`; all zero when no score is finite."""
+    _, exponents = _exponents(config, scores)
+    return jnp.where(jnp.isfinite(scores).any(), jax.nn.softmax(exponents), 0.0)
+
+
+def _exponents(config: PlannerConfig, scores: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The least finite score (0 if none), and -(S - least) / lambda `[N]`; -inf if not finite.
+
+    Shifted before the division: S / lambda may overflow where the differences do not.
+    """
+    finite = jnp.isfinite(scores)
+    least = jnp.min(scores, where=finite, initial=jnp.inf)
+    least = jnp.where(jnp.isfinite(least), least, 0.0)
+    return least, jnp.where(finite, -(scores - least) / config.temperature, -jnp.inf)
+
+
+def free_energy(config: PlannerConfig, scores: jax.Array, draws: int = 1) -> jax.Array:
+    """V = -lambda log mean_n exp(-S_n / lambda) (Eq. 7).
+
+    Non-finite samples count in N with weight zero. Pooling several model draws in one mean is
+    a soft minimum over models; `pooling='per_draw'` averages one free energy a draw.
+    """
+
+    def one(scores):
+        least, exponents = _exponents(config, scores)
+        log_mean = jax.nn.logsumexp(exponents) - jnp.log(scores.shape[0])
+        return least - config.temperature * log_mean
+
+    if config.pooling == 'pooled' or draws == 1:
+        return one(scores)
+    return jnp.mean(jax.vmap(one, in_axes=1)(scores.reshape(-1, draws)))

@@ -1,0 +1,249 @@
+"""Checkpoints with Orbax: all that shapes a run's future, whole or not there.
+
+Of the replay buffer only the filled part is written.
+"""
+
+import contextlib
+import functools
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.config import Config, overrides
+from mpq_jax.training.batch import to_host
+from mpq_jax.training.member import SeedState
+
+# Fields that a continued run may change. Of training.*, memory_gib moves rounding (chunks), and
+# validation_* which parameters are best by validation; the rest shapes nothing that is computed.
+MAY_CHANGE = ('episodes', 'training.')
+_FIXED = ('training.validation_episodes',)  # whose returns the state holds
+_PREFIX = 'episode'
+_LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
+_ORBAX = str(Path(ocp.__file__).parent)
+_STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
+
+
+def _is_not_orbax(record: logging.LogRecord) -> bool:
+    """Of the logger that it shares with others."""
+    return not record.pathname.startswith(_ORBAX)
+
+
+class Checkpoint(NamedTuple):
+    episode: int  # episodes completed
+    state: SeedState  # leading axis [S]
+    counters: dict[str, list[int]]  # env, validation and model steps a seed
+    config: Config
+
+
+class Checkpointer:
+    """Saves in the background, keeps the latest few, and restores past broken ones."""
+
+    def __init__(self, directory: Path, keep: int = 2, read_only: bool = False):
+        """With `read_only` nothing in the directory is touched: a run may be writing there."""
+        self._quiet = functools.partial(_is_not_orbax)  # its errors are raised, here
+        logging.getLogger('absl').addFilter(self._quiet)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else keep,
+            step_prefix=_PREFIX,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
+        self._directory, self._read_only = directory, read_only
+        self._manager = ocp.CheckpointManager(
+            directory.absolute(), options=options, item_names=('state', 'record')
+        )
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Starts writing; the arrays are copied first, so they may be donated at once.
+
+        Padding of the batch (rows beyond the config's members) is left out.
+
+        Raises:
+          RunError: this or the save before it could not be written.
+        """
+        size, filled = len(checkpoint.config.members), _filled(checkpoint.state.buffer)
+        record = {
+            'counters': checkpoint.counters,
+            'config': overrides.to_dict(checkpoint.config),
+            'filled': filled,
+        }
+        arguments = ocp.args.Composite(
+            state=ocp.args.StandardSave(
+                {
+                    name: to_host(leaf, size, filled if name.startswith(_STORAGE) else None)
+                    for name, leaf in _saved_leaves(checkpoint.state).items()
+                }
+            ),
+            record=ocp.args.JsonSave(record),
+        )
+        with self._writing():
+            self._manager.save(checkpoint.episode, args=arguments)
+
+    def wait(self) -> None:
+        """Until the last save is on disk. Raises RunError where it could not be written."""
+        with self._writing():
+            self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and leaves the error of a save that nobody waited for to the next resume."""
+        with contextlib.suppress(Exception):
+            self._manager.close()
+        logging.getLogger('absl').removeFilter(self._quiet)
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Whatever Orbax and its storage make of a disk that takes no more."""
+        try:
+            yield
+        except Exception as error:
+            raise RunError(f'{self._directory} cannot be written: {_first_line(error)}') from error
+
+    def restore(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
+        """The latest checkpoint that can be read, and a message for each that could not.
+
+        Args:
+          template: arrays or shapes of the state, leading axis [S].
+          config: what the checkpoint must have been made with, but for MAY_CHANGE.
+
+        Returns:
+          None in place of a checkpoint when there is none at all.
+
+        Raises:
+          RunError: there are checkpoints and none can be read.
+          ConfigError: it was made with another config.
+        """
+        for _ in range(_LOOKS - 1 if self._read_only else 0):
+            with contextlib.suppress(RunError):  # all of them were replaced since we looked
+                return self._latest(template, config)
+        return self._latest(template, config)
+
+    def _latest(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
+        problems: list[str] = []
+        if self._read_only:
+            self._manager.reload()
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return self._read(step, template, config), problems
+            except _Mismatch as mismatch:
+                raise mismatch.error from None
+            except Exception as error:  # whatever Orbax makes of a damaged directory
+                problems.append(
+                    f'checkpoint {_PREFIX}_{step} in {self._directory} is unreadable and was '
+                    f'skipped ({_first_line(error)})'
+                )
+        if steps:
+            raise RunError('no checkpoint can be read:\n  ' + '\n  '.join(problems))
+        return None, problems
+
+    def _read(self, step: int, template: SeedState, config: Config) -> Checkpoint:
+        only = ocp.args.Composite(record=ocp.args.JsonRestore())
+        record = self._manager.restore(step, args=only)['record']
+        made_with = overrides.from_dict(record['config'])
+        try:
+            check_matches(config, made_with)
+        except ConfigError as error:
+            raise _Mismatch(error) from error
+        filled = _checked(record, len(made_with.members), template.buffer)
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # wherever it was made
+        shapes = {
+            name: jax.ShapeDtypeStruct(_saved_shape(name, x, filled), x.dtype, sharding=here)
+            for name, x in jax.eval_shape(_saved_leaves, template).items()
+        }
+        only = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+        state = _from_saved(self._manager.restore(step, args=only)['state'], template)
+        return Checkpoint(step, state, record['counters'], made_with)
+
+
+def latest_episode(directory: Path) -> int:
+    """Of the checkpoints that are whole; 0 where there is none."""
+    names = (path.name.removeprefix(f'{_PREFIX}_') for path in directory.glob(f'{_PREFIX}_*'))
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+class _Mismatch(Exception):
+    """A readable checkpoint of another config: no reason to try an older one."""
+
+    def __init__(self, error: ConfigError):
+        self.error = error
+
+
+def check_matches(run: Config, checkpoint: Config) -> None:
+    """Raises ConfigError naming the fields in which a checkpoint was made differently."""
+    wrong = {
+        name: pair
+        for name, pair in overrides.differences(run, checkpoint).items()
+        if not name.startswith(MAY_CHANGE) or name in _FIXED
+    }
+    if wrong:
+        name, (value, before) = next(iter(wrong.items()))
+        others = f' (so do: {", ".join(list(wrong)[1:])})' if len(wrong) > 1 else ''
+        raise ConfigError(
+            name, value, f'{before!r}, with which the checkpoint was made{others}; '
+            'only episodes and training.* may change when a run is continued, and of these not '
+            'validation_episodes'
+        )  # fmt: skip
+
+
+def _checked(record: dict[str, Any], members: int, buffer: Any) -> int:
+    """The filled part of the buffer. Raises ValueError where the record is none of ours."""
+    for name, counts in record['counters'].items():
+        whole = all(type(count) is int and count >= 0 for count in counts)
+        if not whole or len(counts) != members:
+            raise ValueError(f'counters.{name} must be {members} counts')
+    filled, room = record['filled'], 0 if buffer == () else buffer.storage.cost.shape[1]
+    if type(filled) is not int or not 0 <= filled <= room:
+        raise ValueError(f'filled = {filled!r} must be from 0 to {room}')
+    return filled
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _filled(buffer: Any) -> int:
+    """How many transitions to write a member: a power of two, so that few programs compile."""
+    if buffer == ():
+        return 0
+    most = int(np.asarray(buffer.size).max())
+    return min(1 << max(most - 1, 0).bit_length(), buffer.storage.cost.shape[1])
+
+
+def _saved_leaves(state: SeedState) -> dict[str, jax.Array]:
+    """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
+    return {name: leaf for name, leaf in plain.items() if leaf.size}
+
+
+def _saved_shape(name: str, leaf: Any, filled: int) -> tuple[int, ...]:
+    if name.startswith(_STORAGE):
+        return (leaf.shape[0], filled, *leaf.shape[2:])
+    return leaf.shape
+
+
+def _from_saved(saved: dict[str, jax.Array], template: SeedState) -> SeedState:
+    def leaf(path, like):
+        if not like.size:
+            return jnp.zeros(like.shape, like.dtype)
+        value = saved[_name(path)]
+        if _name(path).startswith(_STORAGE):
+            return jnp.zeros(like.shape, like.dtype).at[:, : value.shape[1]].set(value)
+        return jax.random.wrap_key_data(value) if _is_key(like) else value
+
+    return jax.tree_util.tree_map_with_path(leaf, template)
+
+
+def _name(path) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator='.')
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or ['']
+    return f'{type(error).__name__}: {lines[0][:600]}'

@@ -1,0 +1,183 @@
+"""A run is a directory: what was asked, by what, what came out, and how to go on."""
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.config import Config, overrides
+from mpq_jax.tasks import check_named
+
+_PACKAGES = (
+    'mpq_jax',
+    'jax',
+    'jaxlib',
+    'mujoco',
+    'mujoco-mjx',
+    'flax',
+    'optax',
+    'numpy',
+)
+
+
+class RunDirectory:
+    """Paths of a run, its config and its manifest."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.config_file = self.path / 'config.json'
+        self.manifest_file = self.path / 'manifest.json'
+        self.metrics_file = self.path / 'metrics.csv'
+        self.evaluation_file = self.path / 'evaluation.json'
+        self.checkpoints = self.path / 'checkpoints'
+        self.events = self.path / 'events'
+        self.baselines = self.path / 'baselines'
+
+    def create(self, config: Config, **facts: Any) -> None:
+        """Makes the directory for a new run, with further facts in its manifest.
+
+        Raises:
+          RunError: it holds something already, or cannot be written.
+        """
+        taken = self.path.exists() and not self.path.is_dir()
+        if taken or (self.path.is_dir() and any(map(_is_content, self.path.iterdir()))):
+            raise RunError(
+                f'run_dir = {str(self.path)!r} exists already: continue it with '
+                f'{self.how_to_resume(config)}, or name another directory (nothing was overwritten)'
+            )
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.config_file, overrides.to_json(config))
+            write_atomically(self.manifest_file, json.dumps(manifest() | facts, indent=2) + '\n')
+
+    def read_config(self, task: str | None = None) -> Config:
+        """The config of an existing run.
+
+        Args:
+          task: the run's `module:factory`, where its task is not a registered one: the directory
+            alone does not make anything import or call it. Not needed again in one process.
+
+        Raises:
+          RunError: no run there, a config that cannot be read, or a task that nobody named.
+        """
+        if not self.config_file.is_file():
+            raise RunError(f'run_dir = {str(self.path)!r} holds no run: there is no config.json')
+        try:
+            config = overrides.from_dict(json.loads(self.config_file.read_text())).validate()
+        except (ValueError, ConfigError) as error:
+            raise RunError(f'{self.config_file} cannot be used: {error}') from error
+        check_named(config.task, self.config_file, task)
+        return config
+
+    def how_to_resume(self, config: Config) -> str:
+        """The flags that continue the run."""
+        named = f' --task={config.task}' if ':' in config.task else ''
+        return f'--run_dir={self.path} --resume{named}'
+
+    @property
+    def finished_episodes(self) -> int:
+        """Episodes of the last training that ran to its end; 0 where none did."""
+        return self.read_manifest().get('finished_episodes', 0)
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What the manifest holds; nothing where it cannot be read."""
+        try:
+            content = json.loads(self.manifest_file.read_text())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def record_resume(self, config: Config, episode: int) -> None:
+        """Notes in the manifest that the run went on, with what and from where. Raises RunError."""
+        record = self.read_manifest() or manifest()
+        here = manifest() | {'episode': episode}
+        record.setdefault('resumes', []).append(here)
+        with self._writing():
+            write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
+            write_atomically(self.config_file, overrides.to_json(config))
+
+    def record(self, **values: Any) -> None:
+        """Adds figures (compile seconds, for one) to the manifest. Raises RunError."""
+        with self._writing():
+            record = json.loads(self.manifest_file.read_text()) | values
+            write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f'run_dir = {str(self.path)!r} cannot be written: {error}') from error
+
+
+def _is_content(path: Path) -> bool:
+    """Whether it is more than what a run leaves that was killed as it began."""
+    return not (path.name.startswith('config.json.') and path.suffix == '.tmp')
+
+
+def manifest() -> dict[str, Any]:
+    """What made these numbers: versions, device, precision, command line, git revision."""
+    device = jax.devices()[0]
+    return {
+        'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+        'command': ' '.join(['python -m', _module_name(), *sys.argv[1:]]),
+        'git_revision': _git_revision(),
+        'versions': {'python': platform.python_version()}
+        | {name: _version(name) for name in _PACKAGES},
+        'backend': jax.default_backend(),
+        'device': device.device_kind,
+        'device_count': jax.device_count(),
+        'cpu_count': os.cpu_count(),
+        'matmul_precision': getattr(jax.config, 'jax_default_matmul_precision', None) or 'default',
+    }
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Either the whole new content stands in the file, or the old one does."""
+    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    try:
+        with open(temporary, 'wb') as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _module_name() -> str:
+    spec = getattr(sys.modules.get('__main__'), '__spec__', None)
+    return spec.name if spec is not None else Path(sys.argv[0]).name
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_revision() -> str | None:
+    """The source's revision, '+changes' appended where the tree differs from it."""
+    git = ['git', '-C', str(Path(__file__).parent)]
+    try:
+        revision = subprocess.run(
+            [*git, 'rev-parse', 'HEAD'], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        status = subprocess.run(
+            [*git, 'status', '--porcelain', '--untracked-files=no'],
+            capture_output=True, text=True, check=True, timeout=10,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return revision + ('+changes' if status.strip() else '')

@@ -1,0 +1,69 @@
+"""Named starting points: a config for a task and an agent."""
+
+from typing import Any
+
+from mpq_jax.base.validation import check_choice
+from mpq_jax.config import AGENT_NAMES, Config
+from mpq_jax.config.overrides import set_fields
+from mpq_jax.tasks import load_task
+
+# What makes an agent what it is, whatever the task and the preset.
+_AGENTS: dict[str, dict[str, Any]] = {
+    'mpq': {},
+    'mppi': {},
+    # MPQ at H = 1 with a target network; its polyak factor is undisclosed: this one is ours.
+    'softq': {
+        'planner.horizon': 1,
+        'learner.target_network': True,
+        'learner.polyak': 0.005,
+    },
+    # Zero actions: there is nothing to plan with.
+    'none': {
+        'planner.horizon': 1,
+        'planner.num_samples': 1,
+        'planner.iterations': 1,
+        'planner.num_model_draws': 1,
+        'planner.redraw': 'run',
+        'q_data': 'real',
+    },
+}
+
+
+def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') -> Config:
+    """The config that suits a task and an agent, before any override.
+
+    Args:
+      task: registered name or `module:factory`.
+      agent: 'mpq', 'mppi', 'softq', or 'none': no control at all, what the others are held against.
+      name: 'default' (the task's own settings), or one of the task's presets; the built-in
+        tasks have 'paper' (Table 3 to the letter, fresh targets for every minibatch) and
+        'paper_learning' (their own settings, but Q learns as in 'paper').
+
+    Raises:
+      ConfigError, TaskError: an unknown agent, preset or task.
+    """
+    check_choice('agent', agent, tuple(AGENT_NAMES))
+    definition = load_task(task)
+    check_choice('preset', name, ('default', *definition.presets))
+    config = set_fields(Config(task=task, agent=agent), definition.settings)
+    if name != 'paper':
+        config = set_fields(config, definition.agent_settings.get(agent, {}))
+    config = set_fields(config, definition.presets.get(name, {}))
+    return set_fields(config, _AGENTS[agent])
+
+
+def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Config:
+    """The plain MPPI that a run is held against, at the same or the task's long horizon.
+
+    It plans with what suits MPPI: the task's settings for it, where they differ from the run's.
+    """
+    task = load_task(config.task)
+    horizon = task.long_horizon if long else config.planner.horizon
+    fields = {'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon}
+    return set_fields(config, {**task.agent_settings.get('mppi', {}), **fields, 'q_data': 'real'})
+
+
+def no_control(config: Config) -> Config:
+    """The same episodes without any control; one variant, as nothing is left that could vary."""
+    fields = {'agent': 'none', 'planner_model': 'biased', 'variants': (), **_AGENTS['none']}
+    return set_fields(config, fields)

@@ -1,0 +1,102 @@
+"""Tasks by name; `load_task('module:factory')` takes one of your own."""
+
+import contextlib
+import contextvars
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+
+from mpq_jax.base.validation import TaskError, nearest
+from mpq_jax.suite import ball_in_cup, fetch_push, franka_drawer, pendulum
+from mpq_jax.tasks.check import check_task
+from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
+from mpq_jax.tasks.trust import check_named, name_task
+
+__all__ = [
+    'TASKS',
+    'RandomizedParameter',
+    'Reading',
+    'Start',
+    'Task',
+    'check_named',
+    'keep_tasks',
+    'load_task',
+    'register_task',
+]
+
+# The built-in ones depend on nothing that could change.
+TASKS: dict[str, Callable[[], Task]] = {
+    'pendulum': functools.cache(pendulum.make_task),
+    'ball_in_cup': functools.cache(ball_in_cup.make_task),
+    'fetch_push': functools.cache(fetch_push.make_task),
+    'franka_drawer': functools.cache(franka_drawer.make_task),
+}
+
+_kept: contextvars.ContextVar[dict[str, Task] | None] = contextvars.ContextVar('kept', default=None)
+
+
+@contextlib.contextmanager
+def keep_tasks() -> Iterator[None]:
+    """Within it a task is made and checked once for each name: what a run loads is one task.
+
+    Inside another it changes nothing.
+    """
+    if _kept.get() is not None:
+        yield
+        return
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def register_task(name: str, factory: Callable[[], Task]) -> None:
+    """Makes `factory()` known under a name, for this process."""
+    TASKS[name] = factory
+    (_kept.get() or {}).pop(name, None)
+
+
+def load_task(name: str) -> Task:
+    """The task of a registered name, or what `module:factory` returns, checked (`check_task`).
+
+    The factory is called each time, so that what it reads may change; a run calls it once.
+
+    Raises:
+      TaskError: no such name, module or factory; the factory failed or returned no Task; a
+        function of the task that cannot be used.
+    """
+    kept = _kept.get()
+    if kept is not None and name in kept:
+        return kept[name]
+    factory = _factory(name)
+    try:
+        task = factory()
+    except TaskError:
+        raise
+    except Exception as error:
+        raise TaskError(
+            f'task = {name!r}: its factory failed with {type(error).__name__}: {error}'
+        ) from error
+    if not isinstance(task, Task):
+        raise TaskError(f'task = {name!r}: the factory must return a Task, not {type(task)}')
+    check_task(task)
+    if kept is not None:
+        kept[name] = task
+    return task
+
+
+def _factory(name: str) -> Callable[[], Task]:
+    if ':' not in name:
+        if name not in TASKS:
+            raise TaskError(
+                f'task = {name!r} is not known: it must be one of {", ".join(TASKS)}, '
+                f'or module:factory of your own{nearest(name, TASKS)}'
+            )
+        return TASKS[name]
+    name_task(name)
+    module_name, _, factory_name = name.partition(':')
+    try:
+        return getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TaskError(f'task = {name!r} cannot be imported: {error}') from error

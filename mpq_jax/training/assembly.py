@@ -1,0 +1,88 @@
+"""From a config to what a run calls: simulators, agent, batch, programs."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+from mpq_jax.base.validation import ConfigError
+from mpq_jax.config import Config
+from mpq_jax.dynamics import Simulator, make_simulator
+from mpq_jax.dynamics.mujoco_model import load_model
+from mpq_jax.dynamics.randomization import belief
+from mpq_jax.environments.gymnasium_fetch import check_gymnasium
+from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.planning.agent import make_agent
+from mpq_jax.tasks import Task, load_task
+from mpq_jax.training import memory
+from mpq_jax.training.batch import layout, member_configs
+from mpq_jax.training.programs import Programs
+from mpq_jax.training.stepwise_programs import StepwisePrograms
+
+
+def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Programs:
+    """Builds simulators, agent and programs from a validated config.
+
+    Args:
+      config: the whole run.
+      real_systems: one a member, where config.real_system is 'own'.
+
+    Raises:
+      ConfigError, TaskError: what cannot be built, named before anything compiles.
+    """
+    task = load_task(config.task)
+    if config.learner.buffer_capacity < task.episode_steps:
+        raise ConfigError(
+            'learner.buffer_capacity',
+            config.learner.buffer_capacity,
+            f'at least {task.episode_steps}, one episode of {task.name}',
+        )
+    members = member_configs(config)
+    for member in members:
+        for parameter in task.parameters:
+            belief(parameter, member.planner)
+    stepwise = config.real_system != 'simulated'
+    _check_real_systems(config, real_systems)
+    if config.real_system == 'mujoco':
+        load_model(task, config.real_physics)
+    if config.real_system == 'gymnasium':
+        check_gymnasium(task)
+    if stepwise and task.mjcf is not None and config.real_physics.backend == 'auto':
+        # Driven from outside, it is here for its shapes alone: nothing is to be traced for them.
+        shapes = dataclasses.replace(config.real_physics, backend='mujoco')
+        config_of_real = dataclasses.replace(config, real_physics=shapes)
+    else:
+        config_of_real = config
+    # One trace serves both where they are the same.
+    real = _physics(task, config_of_real, 'real_physics')
+    simulator = real if config.agent == 'none' else _physics(task, config, 'planner_physics')
+    # Native MuJoCo uses all cores by itself.
+    native = stepwise or 'mujoco' in (simulator.backend, real.backend)
+    over_devices = layout(config, devices=1 if native else None)
+    at_once = memory.members_at_once(config, simulator, over_devices.per_device)
+    chunked = memory.with_chunks(config, simulator, at_once)
+    members = member_configs(chunked)
+    parts = chunked, members, make_agent(chunked, simulator), real, over_devices, at_once
+    return StepwisePrograms(*parts, own_systems=real_systems) if stepwise else Programs(*parts)
+
+
+def _physics(task: Task, config: Config, which: str) -> Simulator:
+    try:
+        return _simulator(task, getattr(config, which))
+    except ConfigError as error:  # which names the field of either as 'physics.'
+        field = error.field.replace('physics.', f'{which}.', 1)
+        raise ConfigError(field, error.value, error.allowed) from None
+
+
+def _check_real_systems(config: Config, real_systems: Sequence[RealSystem]) -> None:
+    own, wanted = config.real_system == 'own', len(config.members)
+    if own and len(real_systems) != wanted:
+        raise ConfigError(
+            'real_systems', len(real_systems), f'{wanted} systems, one a member, to be given to '
+            "mpq_jax.train or evaluate when real_system is 'own'"
+        )  # fmt: skip
+    if real_systems and not own:
+        raise ConfigError('real_system', config.real_system, "'own' when real_systems are given")
+
+
+# Cells of a sweep that differ in sizes alone share their physics.
+_simulator = functools.lru_cache(maxsize=16)(make_simulator)

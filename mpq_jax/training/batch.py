@@ -1,0 +1,118 @@
+"""The batch axis of a run: what its members differ in, and how it lies on the devices."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from mpq_jax.config import Config, LearnerConfig, PlannerConfig
+from mpq_jax.config.overrides import set_fields
+
+_AXIS = 'members'
+
+
+class Numbers(NamedTuple):
+    """The configs whose leaves may differ between members: leading axis `[B]`."""
+
+    planner: PlannerConfig
+    learner: LearnerConfig
+
+
+def member_configs(config: Config) -> list[Config]:
+    """The config of each member of the batch `[B]`: one variant, one seed.
+
+    Raises:
+      ConfigError: a variant's value is out of range.
+    """
+    variants = config.variants or ({},)
+    single = dataclasses.replace(config, variants=(), num_seeds=1)
+    of_variants = [set_fields(single, variant).validate() for variant in variants]
+    return [dataclasses.replace(of_variants[v], seed=seed) for v, seed in config.members]
+
+
+def stacked_numbers(configs: list[Config]) -> Numbers:
+    """The numbers of all members, leaves float32 `[B]`."""
+    each = [Numbers(config.planner, config.learner) for config in configs]
+    return jax.tree.map(lambda *values: np.asarray(values, np.float32), *each)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A batch of `size` members over devices; padded by repeating the last where it must be.
+
+    Padding is never reported: `trimmed` drops it.
+    """
+
+    size: int
+    devices: tuple[Any, ...]
+
+    @property
+    def padded(self) -> int:
+        return -(-self.size // len(self.devices)) * len(self.devices)
+
+    @property
+    def per_device(self) -> int:
+        return self.padded // len(self.devices)
+
+    @property
+    def sharding(self) -> NamedSharding | None:
+        """Of the leading axis; None on one device."""
+        if len(self.devices) == 1:
+            return None
+        return NamedSharding(self._mesh, PartitionSpec(_AXIS))
+
+    def placed(self, tree):
+        """Arrays `[size, ...]`, padded, each device holding its part of the leading axis."""
+        if len(self.devices) == 1:
+            return tree
+        rows = np.minimum(np.arange(self.padded), self.size - 1)
+        return jax.tree.map(lambda x: jax.device_put(jnp.asarray(x)[rows], self.sharding), tree)
+
+    def trimmed(self, tree):
+        """The first `size` rows of arrays `[padded, ...]`."""
+        if self.padded == self.size:
+            return tree
+        return jax.tree.map(lambda x: x[: self.size], tree)
+
+    def split(self, fn: Callable, replicated: tuple[int, ...], num_args: int) -> Callable:
+        """`fn` of batches as one program in which each device runs its own members.
+
+        Args:
+          fn: of arguments and results with a leading batch axis.
+          replicated: positions of the arguments that every device gets whole.
+          num_args: how many arguments there are.
+        """
+        if len(self.devices) == 1:
+            return fn
+        whole, part = PartitionSpec(), PartitionSpec(_AXIS)
+        specs = tuple(whole if i in replicated else part for i in range(num_args))
+        return jax.shard_map(fn, mesh=self._mesh, in_specs=specs, out_specs=part, check_vma=False)
+
+    @property
+    def _mesh(self) -> Mesh:
+        return Mesh(np.array(self.devices), (_AXIS,))
+
+
+def layout(config: Config, devices: int | None = None) -> Layout:
+    """The batch of a config over all local devices, or fewer: never more than it has members."""
+    size = len(config.members)
+    return Layout(size, tuple(jax.local_devices()[: min(size, devices or size)]))
+
+
+def to_host(leaf: jax.Array, size: int, filled: int | None = None) -> np.ndarray:
+    """A NumPy copy of the first `size` rows of `leaf`, whatever devices hold them.
+
+    With `filled`, only of so much of the second axis. On a CPU each part is sliced through a view:
+    nothing is compiled and nothing copied that is not wanted.
+    """
+    shards = sorted(leaf.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+    parts = [shard.data for shard in shards if shard.replica_id == 0]
+    if jax.default_backend() == 'cpu':
+        parts = [np.asarray(part) for part in parts]
+    if filled is not None:
+        parts = [part[:, :filled] for part in parts]
+    return np.concatenate([np.asarray(part) for part in parts])[:size]

@@ -1,0 +1,99 @@
+"""Numbers that are not finite: rounds that are undone, members that never learn anything."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mpq_jax.base.validation import NothingLearnedError
+from mpq_jax.config import Config
+from mpq_jax.learning.learner import LearnMetrics
+from mpq_jax.runs.metrics import cell_text, iterate_rows
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.runs.tables import MemberTables, tabulate
+
+Counters = dict[str, np.ndarray]  # by column, `[B]`
+_READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv
+
+
+def count_restores(metrics: LearnMetrics, counters: Counters) -> str:
+    """Counts the members whose round was undone (see `Programs.learn`); a message if some were."""
+    diverged = ~np.isfinite(metrics.q_loss) & (counters['env_steps'] > 0)
+    counters['q_restores'] += diverged
+    if not diverged.any():
+        return ''
+    return (
+        f'Q diverged in {diverged.sum()} of {len(diverged)} members: their parameters and '
+        'optimiser are those of before the round'
+    )
+
+
+def too_many_restores(config: Config, counters: Counters) -> str:
+    """Why the run cannot go on; empty where it can."""
+    most = config.training.max_restores
+    for (_, seed), count in zip(config.members, counters['q_restores'], strict=True):
+        if count > most:
+            return (
+                f'Q of seed {seed} diverged {count} times, training.max_restores = {most}: a '
+                'smaller learner.learning_rate, or costs on a smaller scale, may help'
+            )
+    return ''
+
+
+class IdleMembers:
+    """Members whose costs or states are not finite, so that they take no step, or learn nothing."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self._say, self._said = say, False
+
+    def look(self, block: Iterable[list[dict[str, Any]]]) -> None:
+        """Says so while the run goes on, once; a block is rows of some episodes."""
+        found = _reasons(tabulate(_as_text(block), names=_READ))
+        if found and not self._said:
+            self._say(f'so far {_sentence(found)}')
+            self._said = True
+
+    def conclude(self, run: RunDirectory) -> None:
+        """Says so of a run that has ended: in the manifest, and as an error.
+
+        Raises:
+          NothingLearnedError: a member took no step in all its episodes, or none of its learning
+            rounds had a finite target.
+        """
+        found = _reasons(tabulate(iterate_rows(run.metrics_file), names=_READ))
+        if found:
+            idle = [{'seed': s, 'variant': v, 'reason': why} for (v, s), why in found.items()]
+            run.record(idle_members=idle)
+            raise NothingLearnedError(f'{_sentence(found)}. All there is, is saved in {run.path}')
+
+
+def _as_text(block: Iterable[list[dict[str, Any]]]) -> Iterator[dict[str, str]]:
+    for rows in block:
+        for row in rows:
+            yield {n: cell_text(row[n]) for n in ('variant', 'seed', 'episode', *_READ)}
+
+
+def _reasons(tables: MemberTables) -> dict[tuple[int, ...], str]:
+    """What is wrong with each member (variant, seed) whose rows show no step, or no target."""
+    steps, targets = (tables.columns[name] for name in _READ)
+    reasons = {}
+    for i, member in enumerate(tables.members):
+        shares = targets[i][np.isfinite(targets[i])]
+        if not np.nansum(steps[i]):
+            reasons[member] = 'took no control step'
+        elif shares.size and shares.min() == 1.0:
+            reasons[member] = 'learned nothing'
+    return reasons
+
+
+def _sentence(reasons: dict[tuple[int, ...], str]) -> str:
+    parts = []
+    for reason, why in (
+        ('took no control step', 'cost, observation or state is not finite where episodes start'),
+        ('learned nothing', 'no target of a learning round is finite'),
+    ):
+        seeds = sorted({seed for (_, seed), given in reasons.items() if given == reason})
+        if seeds:
+            named = ', '.join(map(str, seeds))
+            parts.append(f'seed{"s" * (len(seeds) > 1)} {named} {reason}: {why}')
+    return '; '.join(parts)

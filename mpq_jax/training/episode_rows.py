@@ -1,0 +1,54 @@
+"""What one episode says in metrics.csv."""
+
+from typing import Any
+
+import numpy as np
+
+from mpq_jax.config import Config
+from mpq_jax.environments.episode import SUCCESSES, Summary
+from mpq_jax.learning.learner import LearnMetrics
+
+
+def episode_rows(
+    config: Config,
+    episode: int,
+    summary: Summary,
+    counters: dict[str, np.ndarray],
+    seconds: tuple[float, float],
+    metrics: LearnMetrics | None = None,
+    validation: np.ndarray | None = None,
+    measures_success: bool = True,
+) -> list[dict[str, Any]]:
+    """One row a member; see `metrics.COLUMNS`.
+
+    Args:
+      config: the run's; it says who the members `[B]` are.
+      episode: its number.
+      summary: leaves `[B]`.
+      counters: cumulative steps `[B]` by column.
+      seconds: of the whole batch, collecting and learning.
+      metrics: of the learning round `[B]`, where there was one.
+      validation: mean returns `[B]`, where they were measured.
+      measures_success: whether the task defines success.
+    """
+    collect_seconds, learn_seconds = seconds
+    learned = [metrics is not None and n > 0 for n in counters['env_steps']]  # not from nothing
+    return [
+        {
+            'variant': variant,
+            'seed': seed,
+            'episode': episode,
+            'return': summary.episode_return[i],
+            **{name: getattr(summary, name)[i] for name in SUCCESSES if measures_success},
+            'q_loss': metrics.q_loss[i] if metrics and learned[i] else None,
+            **{name: int(count[i]) for name, count in counters.items()},
+            'nonfinite_fraction': summary.nonfinite_fraction[i],
+            'effective_sample_size': summary.effective_sample_size[i],
+            'collect_seconds': collect_seconds,
+            'learn_seconds': learn_seconds,
+            'validation_return': None if validation is None else validation[i],
+            'nonfinite_steps': int(summary.nonfinite_steps[i]),
+            'nonfinite_targets': metrics.nonfinite_targets[i] if metrics and learned[i] else None,
+        }
+        for i, (variant, seed) in enumerate(config.members)
+    ]

@@ -1,0 +1,126 @@
+"""How much fits: estimates of what a program needs, before it is compiled."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from mpq_jax.base.machine import memory_bytes
+from mpq_jax.base.validation import ConfigError
+from mpq_jax.config import Config
+from mpq_jax.dynamics import Simulator
+
+_GIB = 2**30
+# Bytes of trajectories at which a CPU runs fastest: many plans in one program, and one large plan.
+# Fewer wait for each operation's start, more leave the cache (BUILD_NOTES.md).
+_CPU_BATCH_BYTES = 4 * 2**20
+_CPU_PLAN_BYTES = 2**20
+# Physics steps of the planner's models in one program on a CPU: seconds. What is computed is then
+# written, progress shows, signals are heard.
+_CPU_PROGRAM_STEPS = 4_000_000
+
+
+def available_bytes() -> int:
+    """Memory of the default device, or of the machine when that is a CPU."""
+    device = jax.devices()[0]
+    stats = device.memory_stats() if device.platform != 'cpu' else None
+    if stats and 'bytes_limit' in stats:
+        return stats['bytes_limit']
+    return memory_bytes()
+
+
+def budget_bytes(config: Config) -> int:
+    """What a program's temporaries may take on one device."""
+    stated = config.training.memory_gib
+    if stated:
+        return int(stated * _GIB)
+    sharing = jax.local_device_count() if jax.default_backend() == 'cpu' else 1
+    return available_bytes() // 2 // sharing
+
+
+def check_state(config: Config, shapes: Any) -> None:
+    """Raises ConfigError where a run's state, mostly its buffers, is more than there is."""
+    leaves = jax.tree.leaves(shapes)
+    needed = sum(leaf.size * getattr(leaf.dtype, 'itemsize', 8) for leaf in leaves)
+    if needed > available_bytes():
+        raise ConfigError(
+            'learner.buffer_capacity',
+            config.learner.buffer_capacity,
+            f'less: the state of {len(config.members)} members would take {needed / _GIB:.1f} GiB '
+            f'of {available_bytes() / _GIB:.1f}',
+        )
+
+
+def plan_bytes(config: Config, simulator: Simulator) -> int:
+    """Estimated temporaries of one plan: N trajectories, their noise, actions and costs."""
+    planner = config.planner
+    widths = config.learner.hidden_width * config.learner.hidden_layers if config.learns else 0
+    numbers = 3 * planner.horizon * simulator.action_size + 2 * planner.horizon + 2 * widths
+    return planner.num_samples * (simulator.trajectory_bytes + 4 * numbers)
+
+
+def members_at_once(config: Config, simulator: Simulator, batch: int) -> int:
+    """How many of a device's `batch` members to run at once: all, where a plan of each fits.
+
+    Raises:
+      ConfigError: not even one fits.
+    """
+    one = plan_bytes(config, simulator)
+    if budget_bytes(config) < one:
+        raise ConfigError(
+            'training.memory_gib',
+            round(budget_bytes(config) / _GIB, 3),
+            f'at least {one / _GIB:.3f}, what one plan of {config.planner.num_samples} samples '
+            'takes: lower planner.num_samples or planner.horizon',
+        )
+    fitting = min(batch, budget_bytes(config) // one)
+    return next(size for size in range(fitting, 0, -1) if batch % size == 0)
+
+
+def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int) -> int:
+    """How many of `wanted` plans to run at once, in each of `batch` members.
+
+    As many as the budget allows; on a CPU no more than keep it busy.
+    """
+    fitting = max(1, budget_bytes(config) // (plan_bytes(config, simulator) * batch))
+    if jax.default_backend() == 'cpu':
+        samples = batch * config.planner.num_samples
+        busy = _CPU_BATCH_BYTES // (samples * simulator.trajectory_bytes)
+        fitting = min(fitting, max(1, busy))
+    return _even_chunk(wanted, fitting)
+
+
+def blocks_of(steps: int) -> int:
+    """How many pieces of work of so many physics steps one program should do."""
+    return max(1, _CPU_PROGRAM_STEPS // steps) if jax.default_backend() == 'cpu' else 2**31
+
+
+def with_chunks(config: Config, simulator: Simulator, batch: int) -> Config:
+    """The config with its chunks chosen, where it leaves them open, for `batch` members at once."""
+    planner, settings = config.planner, config.learner
+    if not planner.sample_chunk and jax.default_backend() == 'cpu':
+        cached = max(1, _CPU_PLAN_BYTES // simulator.trajectory_bytes)
+        chunk = _even_chunk(planner.num_samples, cached)
+        config = dataclasses.replace(
+            config, planner=dataclasses.replace(planner, sample_chunk=chunk)
+        )
+    if config.learns and not settings.target_chunk:
+        fitted = settings.mode == 'fitted'
+        wanted = settings.num_states if fitted else settings.minibatch_size
+        chunk = plans_at_once(config, simulator, wanted, batch)
+        config = dataclasses.replace(
+            config, learner=dataclasses.replace(settings, target_chunk=chunk)
+        )
+    return config
+
+
+def _even_chunk(wanted: int, fitting: int) -> int:
+    """The size of chunks of `wanted` items, `fitting` at most; of one size where that costs little.
+
+    Chunks of one size compile once.
+    """
+    fitting = min(wanted, fitting)
+    even = next(size for size in range(fitting, 0, -1) if wanted % size == 0)
+    if 2 * even >= fitting:
+        return even
+    return -(-wanted // -(-wanted // fitting))

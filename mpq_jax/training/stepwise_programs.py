@@ -1,0 +1,126 @@
+"""A run's programs where JAX cannot trace the real system: one control step after the other."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpq_jax.base import keys
+from mpq_jax.dynamics.randomization import episode_models
+from mpq_jax.environments.episode import Episode, Summary
+from mpq_jax.environments.guarded_system import GuardedSystem
+from mpq_jax.environments.gymnasium_fetch import make_gymnasium_systems
+from mpq_jax.environments.native_system import make_native_systems
+from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.environments.stepwise import StepwiseRunner, measured_start
+from mpq_jax.planning.agent import QParams
+from mpq_jax.training import member
+from mpq_jax.training.batch import Numbers
+from mpq_jax.training.member import SeedState
+from mpq_jax.training.programs import Programs
+
+# Driven at once; an environment of Gymnasium-Robotics has meshes of its own.
+_MOST_SYSTEMS = {'mujoco': 512, 'gymnasium': 24}
+
+
+@dataclasses.dataclass(eq=False)
+class StepwisePrograms(Programs):
+    """The same programs, with the real system driven from outside; one device."""
+
+    own_systems: Sequence[RealSystem] = ()  # one a member; the config's if none
+
+    def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
+        result = self._episodes('train', state, state.learner.params, [episode])
+        state = self._call(
+            'store', jax.vmap(member.store), state, result.transitions, result.valid, donate=(0,)
+        )
+        return state, result.summary
+
+    def episodes_at_once(self, wanted: int) -> int:
+        """Bounded by the systems that this makes: one a member and episode."""
+        most = _MOST_SYSTEMS.get(self.config.real_system, wanted * len(self.members))
+        return min(super().episodes_at_once(wanted), max(1, most // len(self.members)))
+
+    def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
+        if self.own_systems:  # as many at once as there are
+            parts = [self._episodes(purpose, state, q_params, [episode]) for episode in episodes]
+            joined = jax.tree.map(lambda *x: np.stack(x, axis=1), *(p.summary for p in parts))
+            return joined, jax.tree.map(lambda x: x[0], parts[0].transitions)
+        result = self._episodes(purpose, state, q_params, episodes)
+        summary = jax.tree.map(
+            lambda x: x.reshape(len(self.members), len(episodes)), result.summary
+        )
+        return summary, jax.tree.map(lambda x: x[0], result.transitions)
+
+    def _episodes(self, purpose: str, state: SeedState, q_params: QParams, episodes) -> Episode:
+        """Members and episodes on one axis `[B * E]`, each with a system of its own."""
+        which = np.asarray(episodes, np.int32)
+        of_members = self.numbers, state.key, state.models, q_params
+        items = jax.tree.map(lambda x: jnp.repeat(x, len(which), axis=0), of_members)
+        numbers, seed_keys, models, q_params = items
+        which = np.tile(which, len(self.members))
+        draw = functools.partial(_drawn, self.config.stream(purpose))
+        models, episode_keys = self._call(
+            f'draw {purpose} {len(which)}', draw, numbers, seed_keys, models, which
+        )
+        runner = self._runner(len(which), numbers, q_params, models)
+        keep_plans = purpose == 'train' and self.config.learner.warm_start
+        return runner.run(
+            numbers.planner, q_params, models, self._systems(len(which)), episode_keys, keep_plans,
+            self.on_step,
+        )  # fmt: skip
+
+    def _runner(self, size: int, numbers: Numbers, q_params: QParams, models) -> StepwiseRunner:
+        """Compiled once for each number of systems."""
+        name = f'act {size}'
+        if name not in self._runners:
+            self.on_compile(name)
+            runner = StepwiseRunner(numbers.planner, self.agent, q_params, models)
+            self._runners[name] = runner
+            self.compiled[name] = runner.program
+        return self._runners[name]
+
+    @functools.cached_property
+    def _runners(self) -> dict[str, StepwiseRunner]:
+        return {}
+
+    def _systems(self, count: int) -> Sequence[RealSystem]:
+        if self.own_systems:
+            return self._guarded
+        missing = count - len(self._copies)
+        if missing > 0:
+            task, physics = self.real.task, self.config.real_physics
+            if self.config.real_system == 'gymnasium':
+                self._copies.extend(make_gymnasium_systems(task, missing))
+            else:
+                self._copies.extend(make_native_systems(task, physics, missing))
+        return self._copies[:count]
+
+    @functools.cached_property
+    def _guarded(self) -> list[RealSystem]:
+        settings = self.config.training
+        template = jax.eval_shape(functools.partial(measured_start, self.agent), jax.random.key(0))
+        return [
+            GuardedSystem(
+                system, f'real system {i}', template, settings.real_system_timeout,
+                settings.real_system_retries, lambda text: self.on_failure(text),
+            )
+            for i, system in enumerate(self.own_systems)
+        ]  # fmt: skip
+
+    @functools.cached_property
+    def _copies(self) -> list[RealSystem]:
+        return []
+
+
+def _drawn(stream: str, numbers: Numbers, seed_keys, models, episodes):
+    """The models and the key of each episode."""
+
+    def one(numbers, key, models, episode):
+        drawn = episode_models(numbers.planner, models, key, episode)
+        return drawn, keys.stream(key, stream, episode)
+
+    return jax.vmap(one)(numbers, seed_keys, models, episodes)

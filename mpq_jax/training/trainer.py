@@ -1,0 +1,66 @@
+"""A run from its config to its end: `train`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from mpq_jax.base.interrupts import Stopped, stop_on_signals
+from mpq_jax.base.progress import Reporter
+from mpq_jax.config import Config
+from mpq_jax.config.labels import agent_label
+from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.runs.lock import only_writer
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.tasks import keep_tasks
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.training.training_loop import TrainingLoop
+
+__all__ = ['Stopped', 'train']
+
+
+@keep_tasks()
+def train(
+    config: Config,
+    run_dir: str | Path,
+    *,
+    resume: bool = False,
+    real_systems: Sequence[RealSystem] = (),
+    label: str = '',
+    console: Console | None = None,
+    reporter: Reporter | None = None,
+) -> RunDirectory:
+    """Trains an agent, all seeds (and variants) as one batch, into a run directory.
+
+    Args:
+      config: the whole run; see `mpq_jax.preset`.
+      run_dir: a directory that does not exist yet, or with `resume` one that holds a run.
+      resume: continue from the latest checkpoint, bit for bit on CPU.
+      real_systems: one a member, where config.real_system is 'own'.
+      label: what progress lines start with; the agent and its horizon if empty.
+      console: where progress is shown.
+      reporter: shows progress instead, where this run is one among several.
+
+    Returns:
+      The run directory, with `metrics.csv` and checkpoints written.
+
+    Raises:
+      ConfigError, TaskError, RunError: settings that cannot be used, before anything starts.
+      RunError: a full disk, a real system that fails, Q that diverges; what was saved stands.
+      NothingLearnedError: the run went to its end and is saved, but a member took no step in any
+        episode, or none of its learning rounds had a finite target.
+      Stopped: Ctrl-C or SIGTERM came; the run can be resumed.
+    """
+    programs = make_programs(config.validate(), real_systems)
+    run = RunDirectory(run_dir)
+    if resume:
+        run.read_config()
+    else:
+        run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
+    label = label or agent_label(config)
+    reporter = reporter or Reporter(label, config.episodes, console)
+    with only_writer(run.path), reporter, stop_on_signals() as stop:
+        programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
+        programs.on_step = reporter.working
+        TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)
+    return run

@@ -1,0 +1,248 @@
+"""The thin loop: collect an episode on the real system, learn, validate, log, checkpoint."""
+
+import contextlib
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from mpq_jax.base.interrupts import Stopped, StopRequest
+from mpq_jax.base.progress import Reporter, per_second
+from mpq_jax.base.validation import RunError
+from mpq_jax.config import Config
+from mpq_jax.dynamics.physics_warnings import heard
+from mpq_jax.environments.episode import Summary
+from mpq_jax.environments.guarded_system import RealSystemError
+from mpq_jax.figures import plots
+from mpq_jax.learning import replay_buffer
+from mpq_jax.learning.replay_buffer import Transition
+from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer, latest_episode
+from mpq_jax.runs.metrics import MetricsWriter
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.divergence import IdleMembers, count_restores, too_many_restores
+from mpq_jax.training.episode_rows import episode_rows
+from mpq_jax.training.member import SeedState
+from mpq_jax.training.programs import Programs
+from mpq_jax.training.stopwatch import Stopwatch
+
+_COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps', 'q_restores')
+
+
+class TrainingLoop:
+    """The mutable side of one run."""
+
+    def __init__(
+        self,
+        config: Config,
+        programs: Programs,
+        run: RunDirectory,
+        reporter: Reporter,
+        stop: StopRequest,
+    ):
+        self.config, self.programs, self.run = config, programs, run
+        self.reporter, self.stop = reporter, stop
+        self.task = programs.real.task
+        self.state: SeedState
+        self.episode = 0  # episodes completed
+        self.saved = 0  # of these, in a checkpoint
+        stop.where = self._where
+        self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
+        self.diverged = ''  # what to say of it, in this episode
+        self.idle = IdleMembers(reporter.say)
+        self.warned = False  # of MuJoCo's warnings
+        self.recording: Transition | None = None  # one episode, for the figure
+        self.last_steps = 0  # of the first member's last training episode
+        self.stopwatch = Stopwatch(programs)
+        self.run_seconds = 0.0  # of the loop's programs, compilation apart
+        self.loop_seconds = 0.0  # these, and Python, logging, checkpoints, transfer
+        self.steps_before = 0  # model steps of earlier sessions
+
+    def run_to_end(self, resume: bool) -> None:
+        checkpointer = Checkpointer(self.run.checkpoints, self.config.training.checkpoints_to_keep)
+        try:
+            self._restore(checkpointer) if resume else self._begin()
+            writer = MetricsWriter(
+                self.run.metrics_file, self.run.events, self.episode, self.reporter.say
+            )
+            try:
+                self._loop(writer, checkpointer)
+                checkpointer.wait()
+            except RunError as error:
+                with contextlib.suppress(RunError):
+                    checkpointer.wait()
+                raise RunError(f'{error}\nstopped {self._where()}') from error
+            finally:
+                writer.close()
+        finally:
+            checkpointer.close()
+        if self.episode < self.config.episodes:
+            name = self.stop.signal_name
+            raise Stopped(f'stopped by {name} {self._where()}', name)
+        self._finish()
+        self.idle.conclude(self.run)
+
+    def _where(self) -> str:
+        """How far the saved run is, and how it goes on."""
+        return (
+            f'after episode {latest_episode(self.run.checkpoints)} of {self.config.episodes}; '
+            f'continue with {self.run.how_to_resume(self.config)}'
+        )
+
+    def _begin(self) -> None:
+        self.state = self.programs.initial_state()
+
+    def _restore(self, checkpointer: Checkpointer) -> None:
+        saved, problems = checkpointer.restore(self.programs.state_shapes(), self.config)
+        for problem in problems:
+            self.reporter.say(problem)
+        if saved is None:
+            self.reporter.say(f'{self.run.path} has no checkpoint yet: starting from the beginning')
+            self._begin()
+        else:
+            self.state = self.programs.layout.placed(saved.state)
+            self.episode = self.saved = saved.episode
+            self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
+        self.steps_before = self.counters['model_steps'].sum()
+        self.run.record_resume(self.config, self.episode)
+        self.reporter.start_at(self.episode)
+
+    def _save(self, checkpointer: Checkpointer) -> None:
+        if self.episode == self.saved:
+            return
+        counters = {name: count.tolist() for name, count in self.counters.items()}
+        checkpointer.save(Checkpoint(self.episode, self.state, counters, self.config))
+        self.saved = self.episode
+
+    def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
+        begin = time.perf_counter()
+        compiled = self.programs.compile_seconds
+        while self.episode < self.config.episodes and not self.stop:
+            before, self.diverged = self.state, ''
+            try:
+                block = [self._learning_episode()] if self.config.learns else self._playing_block()
+            except RealSystemError:
+                if self.state is before:  # the failed episode left nothing behind
+                    self._save(checkpointer)
+                raise
+            for rows in block:
+                writer.write(rows)
+            self.episode += len(block)
+            hopeless = self.diverged and too_many_restores(self.config, self.counters)
+            finished = hopeless or self.stop or self.episode >= self.config.episodes
+            if finished or self.episode - self.saved >= self.config.training.checkpoint_interval:
+                writer.sync()
+                self._save(checkpointer)
+            self._show(block)
+            self.idle.look(block)
+            if self.diverged:
+                self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
+            if hopeless:
+                raise RunError(hopeless)
+        compiling = self.programs.compile_seconds - compiled
+        self.loop_seconds = time.perf_counter() - begin - compiling
+        self.run_seconds = self.stopwatch.seconds
+
+    def _learning_episode(self) -> list[dict[str, Any]]:
+        """One episode and, where they are due, a learning round and a validation."""
+        (self.state, summary), collect_seconds = self.stopwatch.run(
+            self.programs.collect, self.state, self.episode
+        )
+        summary = jax.device_get(summary)
+        self._count_acting(summary, 'env_steps')
+        self.last_steps = int(summary.env_steps[0])
+        metrics, learn_seconds = None, 0.0
+        if (self.episode + 1) % self.config.learner.episodes_per_round == 0:
+            (self.state, metrics), learn_seconds = self.stopwatch.run(
+                self.programs.learn, self.state, self.episode
+            )
+            metrics = jax.device_get(metrics)
+            self.counters['model_steps'] += self.programs.model_steps_per_round
+            self.diverged = count_restores(metrics, self.counters)
+        validation = self._validate_if_due()
+        seconds = collect_seconds, learn_seconds
+        return self._rows(self.episode, summary, seconds, metrics, validation)
+
+    def _playing_block(self) -> list[list[dict[str, Any]]]:
+        """Episodes of an agent that does not learn are independent: a block is one batch."""
+        size = self.programs.episodes_at_once(self.config.episodes)
+        numbers = self.episode + np.arange(size)
+        (summaries, self.recording), seconds = self.stopwatch.run(
+            self.programs.play, 'train', self.state, (), numbers
+        )
+        summaries = jax.device_get(summaries)
+        block = []
+        for i, episode in enumerate(numbers[numbers < self.config.episodes]):
+            summary = jax.tree.map(lambda x, i=i: x[:, i], summaries)
+            self._count_acting(summary, 'env_steps')
+            block.append(self._rows(int(episode), summary, (seconds / size, 0.0)))
+        return block
+
+    def _validate_if_due(self) -> np.ndarray | None:
+        """Mean return `[B]` on held-out starts; the best parameters are kept."""
+        count = self.config.training.validation_episodes
+        if not count or (self.episode + 1) % self.config.validation_interval:
+            return None
+        (summary, _), _ = self.stopwatch.run(
+            self.programs.play, 'validation', self.state, self.state.learner.params,
+            np.arange(count),
+        )  # fmt: skip
+        summary = jax.device_get(summary)
+        self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
+        self.state = self.programs.keep_best(self.state, summary.episode_return)
+        return np.mean(summary.episode_return, axis=1)
+
+    def _count_acting(self, summary: Summary, counter: str) -> None:
+        """Real steps, and the physics steps of the planner's models behind them."""
+        steps = summary.env_steps.astype(np.int64)
+        self.counters[counter] += steps
+        self.counters['model_steps'] += steps * self.programs.model_steps_per_action
+
+    def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
+        warnings, first = heard.take()
+        if warnings and not self.warned:
+            self.reporter.say(f'MuJoCo warns ({warnings} times in episode {episode}): {first}')
+            self.warned = True
+        rows = episode_rows(
+            self.config, episode, summary, self.counters, seconds, metrics, validation,
+            measures_success=self.task.success is not None,
+        )  # fmt: skip
+        return [row | {'physics_warnings': warnings} for row in rows]
+
+    @property
+    def _model_steps_per_second(self) -> float:
+        done = self.counters['model_steps'].sum() - self.steps_before
+        return float(done / max(self.stopwatch.seconds, 1e-9))
+
+    def _show(self, block: list[list[dict[str, Any]]]) -> None:
+        figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
+        losses = [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]
+        if losses:
+            figures.append(f'loss {np.mean(losses):.2f}')
+        figures.append(f'{per_second(self._model_steps_per_second)} model steps')
+        self.reporter.advance(self.episode, '  '.join(figures), self.stopwatch.seconds)
+
+    def _finish(self) -> None:
+        """The figure of one episode, and the speeds in the manifest."""
+        if self.config.learns and self.last_steps:
+            one = jax.tree.map(lambda x: x[0], self.state.buffer)
+            self.recording = replay_buffer.latest(one, self.last_steps)
+        if self.recording is not None:
+            try:
+                plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
+            except OSError as error:
+                self.reporter.say(f'episode.png cannot be written, going on without it: {error}')
+        compiled = self.programs.compiled.values()
+        self.run.record(
+            finished_episodes=self.episode,
+            compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
+            temporary_bytes={p.name: p.temporary_bytes for p in compiled},
+            run_seconds=round(self.run_seconds, 3),
+            loop_seconds=round(self.loop_seconds, 3),
+            model_steps_per_second=round(self._model_steps_per_second),
+        )
+        self.reporter.say(
+            f'{self.reporter.label}: compiled in {self.programs.compile_seconds:.1f} s, ran '
+            f'{self.stopwatch.seconds:.1f} s, {self.counters["model_steps"].sum():,} model steps '
+            f'({per_second(self._model_steps_per_second)})'
+        )
