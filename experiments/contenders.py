@@ -15,6 +15,7 @@ from mpq_jax.config import Config
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import planner_models
+from mpq_jax.learning.q_function import make_network
 from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import make_agent
 from mpq_jax.tasks import load_task
@@ -49,7 +50,7 @@ def plan_call(cell: Cell, agent_name: str, backend: str):
     """A compiled batch of plans as a call without arguments."""
     simulator = planner_simulator(cell.task, backend)
     config = _config(cell, agent_name, simulator)
-    agent = make_agent(config, simulator)
+    agent = make_agent(config, simulator, make_network(config))
     models = planner_models(config, simulator, jax.random.key(0))
     q_params = _random_q(agent)
     states, keys = _states(simulator, cell.num_states)

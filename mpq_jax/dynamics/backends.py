@@ -3,20 +3,9 @@
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics.equations_simulator import make_equations_simulator
 from mpq_jax.dynamics.native_simulator import make_native_simulator
-from mpq_jax.dynamics.simulator import Model, Rollout, Simulator, State, all_finite, ending, rollout
+from mpq_jax.dynamics.simulator import Simulator
 from mpq_jax.tasks import Task
 from mpq_jax.tasks.check import check_task
-
-__all__ = [
-    'Model',
-    'Rollout',
-    'Simulator',
-    'State',
-    'all_finite',
-    'ending',
-    'make_simulator',
-    'rollout',
-]
 
 
 def _make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:

@@ -107,7 +107,7 @@ def make_controller(config: Config) -> Controller:
     simulator = make_simulator(load_task(config.task), config.planner_physics)
     config = memory.with_chunks(config, simulator, 1)
     models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
-    return Controller(_arrays(config.planner), make_agent(config, simulator), (), models)
+    return Controller(_arrays(config.planner), make_agent(config, simulator, None), (), models)
 
 
 @keep_tasks()

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from mpq_jax.config import Config
+
 # tanh(x) = x P(x^2) / R(x^2), highest power first: Eigen's (`generic_fast_tanh_float`).
 _NUMERATOR = (
     -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
@@ -47,3 +49,10 @@ class QNetwork(nn.Module):
         for _ in range(self.hidden_layers):
             x = tanh(nn.Dense(self.hidden_width)(x))
         return nn.Dense(1)(x)[..., 0]
+
+
+def make_network(config: Config) -> QNetwork | None:
+    """The network of a config's agent; None for one that does not learn."""
+    if not config.learns:
+        return None
+    return QNetwork(config.learner.hidden_width, config.learner.hidden_layers)

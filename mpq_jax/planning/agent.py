@@ -1,17 +1,29 @@
 """What acts: the planner with what it has learned, or nothing. Agents are configurations."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.dynamics import Model, Simulator, State
-from mpq_jax.learning.q_function import QNetwork
 from mpq_jax.planning import mppi
 
 QParams = Any  # the network's parameters; () for an agent that does not learn
+
+
+class Network(Protocol):
+    """A Q function of observation `[no]` and action `[nu]`; made and fitted by `learning`."""
+
+    @property
+    def init(self) -> Callable[..., QParams]:
+        """(key, observation, action) -> fresh parameters."""
+
+    @property
+    def apply(self) -> Callable[..., Any]:
+        """(parameters, observation, action) -> the cost to go, a scalar."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,7 +31,7 @@ class Agent:
     """A planner's physics, and the network whose Q ends its plans (None: the stage cost)."""
 
     simulator: Simulator
-    network: QNetwork | None
+    network: Network | None
     acts: bool = True  # False: zero actions, no planning ('none')
 
     def terminal_cost(self, q_params: QParams) -> mppi.TerminalCost:
@@ -64,7 +76,6 @@ class Agent:
         return jnp.clip(controls[0], -1.0, 1.0), mppi.shift(controls), info
 
 
-def make_agent(config: Config, simulator: Simulator) -> Agent:
-    learner = config.learner
-    network = QNetwork(learner.hidden_width, learner.hidden_layers) if config.learns else None
+def make_agent(config: Config, simulator: Simulator, network: Network | None) -> Agent:
+    """The agent that a config names, with the network of one that learns."""
     return Agent(simulator, network, acts=config.agent != 'none')

@@ -7,8 +7,6 @@ from mpq_jax.report import page, runs, sweeps
 from mpq_jax.report.content import Report
 from mpq_jax.runs.run_directory import write_atomically
 
-__all__ = ['Report', 'read_directory', 'write_report']
-
 
 def read_directory(directory: str | Path) -> Report:
     """What a run or sweep directory holds.

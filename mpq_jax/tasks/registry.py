@@ -7,29 +7,24 @@ import importlib
 from collections.abc import Callable, Iterator
 
 from mpq_jax.base.validation import TaskError, nearest
-from mpq_jax.suite import ball_in_cup, fetch_push, franka_drawer, pendulum
 from mpq_jax.tasks.check import check_task
-from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task
-from mpq_jax.tasks.trust import check_named, name_task
+from mpq_jax.tasks.task import Task
+from mpq_jax.tasks.trust import name_task
 
-__all__ = [
-    'TASKS',
-    'RandomizedParameter',
-    'Reading',
-    'Start',
-    'Task',
-    'check_named',
-    'keep_tasks',
-    'load_task',
-    'register_task',
-]
+
+def _built_in(name: str) -> Callable[[], Task]:
+    """Imports the task's module when it is loaded: the suite stands above this."""
+
+    @functools.cache
+    def make_task() -> Task:
+        return importlib.import_module(f'mpq_jax.suite.{name}').make_task()
+
+    return make_task
+
 
 # The built-in ones depend on nothing that could change.
 TASKS: dict[str, Callable[[], Task]] = {
-    'pendulum': functools.cache(pendulum.make_task),
-    'ball_in_cup': functools.cache(ball_in_cup.make_task),
-    'fetch_push': functools.cache(fetch_push.make_task),
-    'franka_drawer': functools.cache(franka_drawer.make_task),
+    name: _built_in(name) for name in ('pendulum', 'ball_in_cup', 'fetch_push', 'franka_drawer')
 }
 
 _kept: contextvars.ContextVar[dict[str, Task] | None] = contextvars.ContextVar('kept', default=None)

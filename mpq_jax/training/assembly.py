@@ -11,6 +11,7 @@ from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import belief
 from mpq_jax.environments.gymnasium_fetch import check_gymnasium
 from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.learning.q_function import make_network
 from mpq_jax.planning.agent import make_agent
 from mpq_jax.tasks import Task, load_task
 from mpq_jax.training import memory
@@ -61,7 +62,8 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Pr
     at_once = memory.members_at_once(config, simulator, over_devices.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
     members = member_configs(chunked)
-    parts = chunked, members, make_agent(chunked, simulator), real, over_devices, at_once
+    agent = make_agent(chunked, simulator, make_network(chunked))
+    parts = chunked, members, agent, real, over_devices, at_once
     return StepwisePrograms(*parts, own_systems=real_systems) if stepwise else Programs(*parts)
 
 

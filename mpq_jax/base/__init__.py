@@ -1,0 +1,1 @@
+"""What everything stands on: errors and checks, keys, compiling, files, statistics, progress."""

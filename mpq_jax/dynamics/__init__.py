@@ -1,0 +1,28 @@
+"""What the planner believes: simulators of a task's physics, and draws of their models.
+
+Physics are pure functions; `make_simulator` picks the backend that a config names.
+"""
+
+from mpq_jax.dynamics.backends import make_simulator
+from mpq_jax.dynamics.simulator import (
+    Model,
+    Rollout,
+    Simulator,
+    State,
+    Trajectory,
+    all_finite,
+    ending,
+    rollout,
+)
+
+__all__ = [
+    'Model',
+    'Rollout',
+    'Simulator',
+    'State',
+    'Trajectory',
+    'all_finite',
+    'ending',
+    'make_simulator',
+    'rollout',
+]

@@ -1,0 +1,6 @@
+"""What was learned, used: test episodes, and a controller."""
+
+from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
+from mpq_jax.evaluation.evaluator import evaluate
+
+__all__ = ['Controller', 'evaluate', 'load_controller', 'make_controller']

@@ -1,0 +1,1 @@
+"""Figures of a run, curves of seeds, and films of an episode."""
