@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from absl import flags
 from rich.console import Console
 
-from experiments import command_line, headline_table
+from experiments import headline_table
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
+from mpq_jax.commands import command_line
 from mpq_jax.suite.presets import preset
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid

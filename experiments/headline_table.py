@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from experiments import comparison, headline_text, published
-from experiments.paper_figures import evaluated
+from experiments import headline_text
+from mpq_jax import published
 from mpq_jax.base.statistics import INTERVAL, better, confidence_interval
+from mpq_jax.comparison import baselines as comparison
+from mpq_jax.comparison.paper_figures import evaluated
 from mpq_jax.config.labels import agent_label
 from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.figures import plots

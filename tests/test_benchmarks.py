@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import references
-from experiments.measure import take_turns
+from mpq_jax.benchmarks import references
+from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.suite.pendulum import wrap
 from tests.test_command_line import ROOT
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import mpq_jax
-from experiments import report as report_command
 from mpq_jax.base.validation import RunError, TaskError
+from mpq_jax.commands import report as report_command
 from mpq_jax.report import write_report
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep import run_sweep

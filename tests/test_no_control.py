@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from experiments import comparison
 from mpq_jax.base import keys
+from mpq_jax.comparison import baselines as comparison
 from mpq_jax.environments.episode import episode_keys
 from mpq_jax.report.tables import evaluations
 from mpq_jax.runs.metrics import read_table

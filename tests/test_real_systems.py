@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 import mpq_jax
-from experiments import comparison
 from mpq_jax.base import progress
 from mpq_jax.base.validation import ConfigError
+from mpq_jax.comparison import baselines as comparison
 from mpq_jax.config import PhysicsConfig, PlannerConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.randomization import dr_models

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from experiments import paper_figures, published
+from mpq_jax import published
+from mpq_jax.comparison import paper_figures
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.sweep.grid import Grid

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 import mpq_jax
-from experiments import comparison
 from mpq_jax import report
 from mpq_jax.base.validation import RunError
+from mpq_jax.comparison import baselines as comparison
 from mpq_jax.config.labels import agent_label, field_label
 from mpq_jax.runs.metrics import COLUMNS, MetricsWriter, iterate_rows, read_table
 from mpq_jax.runs.run_directory import RunDirectory

@@ -6,9 +6,9 @@ programs. Numbers (temperature, step size, learning rate) and seeds are the batc
 
 from absl import flags
 
-from experiments import command_line
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import ConfigError, check_choice
+from mpq_jax.commands import command_line
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, parse_sweeps, product
 from mpq_jax.sweep.launch import Launcher

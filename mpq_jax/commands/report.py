@@ -3,8 +3,8 @@
 from absl import flags
 
 import mpq_jax
-from experiments import command_line
 from mpq_jax.base.progress import make_console
+from mpq_jax.commands import command_line
 from mpq_jax.report import write_report
 
 FLAGS = flags.FLAGS

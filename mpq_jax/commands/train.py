@@ -9,8 +9,9 @@ import sys
 from absl import flags
 
 import mpq_jax
-from experiments import command_line, comparison
 from mpq_jax.base.progress import make_console
+from mpq_jax.commands import command_line
+from mpq_jax.comparison import baselines as comparison
 from mpq_jax.config import Config, overrides
 from mpq_jax.runs.run_directory import RunDirectory
 

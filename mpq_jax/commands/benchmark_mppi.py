@@ -23,8 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 import mpq_jax
-from experiments import command_line
-from experiments.contenders import (
+from mpq_jax.base.compilation import CompiledFunction
+from mpq_jax.base.progress import Reporter, make_console, per_second
+from mpq_jax.base.validation import ConfigError, check_at_least, check_choice
+from mpq_jax.benchmarks.contenders import (
     BARE,
     Cell,
     bare_call,
@@ -32,10 +34,8 @@ from experiments.contenders import (
     planner_simulator,
     reference_calls,
 )
-from experiments.measure import take_turns
-from mpq_jax.base.compilation import CompiledFunction
-from mpq_jax.base.progress import Reporter, make_console, per_second
-from mpq_jax.base.validation import ConfigError, check_at_least, check_choice
+from mpq_jax.benchmarks.measure import take_turns
+from mpq_jax.commands import command_line
 from mpq_jax.figures import plots
 from mpq_jax.runs.run_directory import manifest, write_atomically
 from mpq_jax.tasks import load_task

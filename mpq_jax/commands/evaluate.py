@@ -9,9 +9,9 @@ from absl import flags
 from rich.console import Console
 
 import mpq_jax
-from experiments import command_line
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.statistics import describe
+from mpq_jax.commands import command_line
 from mpq_jax.environments.episode import SUCCESSES
 
 FLAGS = flags.FLAGS

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import mpq_jax
-from experiments import references
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import compile
+from mpq_jax.benchmarks import references
 from mpq_jax.config import Config
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.mujoco_model import load_model

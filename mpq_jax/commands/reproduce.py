@@ -12,9 +12,10 @@ from typing import NamedTuple
 from absl import flags
 from rich.console import Console
 
-from experiments import command_line, paper_figures
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import ConfigError, TaskError, check_choice
+from mpq_jax.commands import command_line
+from mpq_jax.comparison import paper_figures
 from mpq_jax.suite.presets import preset
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid

@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 import mpq_jax
-from experiments import command_line
-from experiments.measure import take_turns
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import compile
 from mpq_jax.base.progress import Reporter, make_console, per_second
 from mpq_jax.base.validation import ConfigError, check_at_least
+from mpq_jax.benchmarks.measure import take_turns
+from mpq_jax.commands import command_line
 from mpq_jax.config import Config
 from mpq_jax.dynamics import rollout
 from mpq_jax.learning import learner, replay_buffer

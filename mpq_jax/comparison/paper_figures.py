@@ -7,7 +7,9 @@ import numpy as np
 from rich.console import Console
 
 import mpq_jax
-from experiments import comparison, published, table_rows
+from mpq_jax import published
+from mpq_jax.comparison import baselines as comparison
+from mpq_jax.comparison import table_rows
 from mpq_jax.config.labels import agent_label, agent_name, is_no_control
 from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.figures import plots

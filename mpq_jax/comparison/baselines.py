@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mpq_jax
-from experiments import published
+from mpq_jax import published
 from mpq_jax.base.statistics import against, describe_mean
 from mpq_jax.base.validation import RunError
 from mpq_jax.config import Config
