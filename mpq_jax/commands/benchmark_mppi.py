@@ -1,4 +1,4 @@
-"""Planner throughput: python -m experiments.benchmark_mppi [--tasks=pendulum] [--json=...].
+"""Planner throughput: mpq benchmark mppi [--tasks=pendulum] [--json=...].
 
     model_steps/s = states x samples x iterations x (H - 1) x physics steps a control step
                     / median wall time

@@ -1,4 +1,4 @@
-"""What a batch saves: python -m experiments.benchmark_sweep [--json=out.json].
+"""What a batch saves: mpq benchmark sweep [--json=out.json].
 
 A cell of seeds x temperatures against one member alone, and against itself on several devices
 (on a CPU: forced host devices, each count in a process of its own, in turns).
@@ -122,7 +122,7 @@ def _in_a_process(devices: int) -> dict[str, float]:
     environment = os.environ | {'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} {forced}'}
     arguments = [a for a in sys.argv[1:] if not a.startswith('--json')]
     child = subprocess.run(
-        [sys.executable, '-m', 'experiments.benchmark_sweep', *arguments, '--only_cell'],
+        [sys.executable, '-m', 'mpq_jax.commands.benchmark_sweep', *arguments, '--only_cell'],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
     if child.returncode:

@@ -1,4 +1,4 @@
-"""Where the time of training goes: python -m experiments.benchmark_training --task=pendulum.
+"""Where the time of training goes: mpq benchmark training --task=pendulum.
 
 Times the parts of an episode and of a learning round, for one seed and for many, and the
 share of a real run that is none of them (Python, logging, checkpoints, transfer).

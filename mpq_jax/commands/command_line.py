@@ -15,6 +15,8 @@ from mpq_jax.base.validation import ConfigError, check_at_least
 from mpq_jax.config import Config, overrides
 from mpq_jax.tasks import keep_tasks
 
+flags.disclaim_key_flags()  # they are the flags of who defines them: --help shows them there
+
 # flag -> config field
 _SHORTHANDS = {
     'horizon': 'planner.horizon',
@@ -31,7 +33,7 @@ _SHORTHANDS = {
 def define_run_flags(num_seeds: bool = True) -> None:
     """The flags that describe a run. None means: as the preset says."""
     flags.DEFINE_string('task', None, 'registered name, or module:factory of your own')
-    flags.DEFINE_string('agent', None, 'mpq, mppi or softq')
+    flags.DEFINE_string('agent', None, "'mpq', 'mppi', 'softq', or 'none': no control")
     flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
     flags.DEFINE_integer('horizon', None, 'H, actions in a plan')
     flags.DEFINE_string('planner_model', None, "what the planner knows: 'biased' or 'true'")

@@ -1,4 +1,4 @@
-"""Tests a trained run: python -m experiments.evaluate --run_dir=... [--episodes=20].
+"""Tests a trained run: mpq evaluate --run_dir=... [--episodes=20].
 
 With --video=episode.gif (or .mp4) the first of the episodes is drawn, for tasks with an MJCF.
 """

@@ -1,4 +1,4 @@
-"""One page of a run or a sweep: python -m experiments.report --run_dir=... [--output=...]."""
+"""One page of a run or a sweep: mpq report --run_dir=... [--output=...]."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Sweeps fields over many seeds: python -m experiments.sweep --sweep planner.horizon=1,2,4,8.
+"""Sweeps fields over many seeds: mpq sweep --sweep planner.horizon=1,2,4,8.
 
 Each combination of sizes and words (horizon, samples, agent, task) is a cell: one set of compiled
 programs. Numbers (temperature, step size, learning rate) and seeds are the batch inside a cell.

@@ -1,4 +1,4 @@
-"""Trains an agent: python -m experiments.train [--task=... --agent=... --run_dir=...].
+"""Trains an agent: mpq train [--task=... --agent=... --run_dir=...].
 
 Without flags it runs the demonstration: MPQ at H = 8 on a pendulum whose true mass and
 length its planner does not know, beside plain MPPI at the same and at the long horizon.
@@ -30,7 +30,7 @@ def main() -> None:
     if len(sys.argv) == 1:
         console.print(
             'Demonstration: MPQ learns the pendulum; its planner believes in a rod that is '
-            f'heavier and longer than it is.\nAs: python -m experiments.train --task=pendulum '
+            f'heavier and longer than it is.\nAs: mpq train --task=pendulum '
             f'--agent=mpq --seed=100 --num_seeds=5 --episodes=30 --baselines --run_dir={run_dir}\n'
         )
     comparison.baselines(config)  # whether they can run is said before anything does

@@ -16,8 +16,7 @@ import orbax.checkpoint as ocp
 
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Config, overrides
-from mpq_jax.training.batch import to_host
-from mpq_jax.training.member import SeedState
+from mpq_jax.runs.saved_state import to_host
 
 # Fields that a continued run may change. Of training.*, memory_gib moves rounding (chunks), and
 # validation_* which parameters are best by validation; the rest shapes nothing that is computed.
@@ -36,7 +35,7 @@ def _is_not_orbax(record: logging.LogRecord) -> bool:
 
 class Checkpoint(NamedTuple):
     episode: int  # episodes completed
-    state: SeedState  # leading axis [S]
+    state: Any  # leading axis [S]
     counters: dict[str, list[int]]  # env, validation and model steps a seed
     config: Config
 
@@ -104,7 +103,7 @@ class Checkpointer:
         except Exception as error:
             raise RunError(f'{self._directory} cannot be written: {_first_line(error)}') from error
 
-    def restore(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
+    def restore(self, template: Any, config: Config) -> tuple[Checkpoint | None, list[str]]:
         """The latest checkpoint that can be read, and a message for each that could not.
 
         Args:
@@ -123,7 +122,7 @@ class Checkpointer:
                 return self._latest(template, config)
         return self._latest(template, config)
 
-    def _latest(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
+    def _latest(self, template: Any, config: Config) -> tuple[Checkpoint | None, list[str]]:
         problems: list[str] = []
         if self._read_only:
             self._manager.reload()
@@ -142,7 +141,7 @@ class Checkpointer:
             raise RunError('no checkpoint can be read:\n  ' + '\n  '.join(problems))
         return None, problems
 
-    def _read(self, step: int, template: SeedState, config: Config) -> Checkpoint:
+    def _read(self, step: int, template: Any, config: Config) -> Checkpoint:
         only = ocp.args.Composite(record=ocp.args.JsonRestore())
         record = self._manager.restore(step, args=only)['record']
         made_with = overrides.from_dict(record['config'])
@@ -215,7 +214,7 @@ def _filled(buffer: Any) -> int:
     return min(1 << max(most - 1, 0).bit_length(), buffer.storage.cost.shape[1])
 
 
-def _saved_leaves(state: SeedState) -> dict[str, jax.Array]:
+def _saved_leaves(state: Any) -> dict[str, jax.Array]:
     """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
@@ -228,7 +227,7 @@ def _saved_shape(name: str, leaf: Any, filled: int) -> tuple[int, ...]:
     return leaf.shape
 
 
-def _from_saved(saved: dict[str, jax.Array], template: SeedState) -> SeedState:
+def _from_saved(saved: dict[str, jax.Array], template: Any) -> Any:
     def leaf(path, like):
         if not like.size:
             return jnp.zeros(like.shape, like.dtype)

@@ -129,7 +129,7 @@ def manifest() -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         'date': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-        'command': ' '.join(['python -m', _module_name(), *sys.argv[1:]]),
+        'command': ' '.join([_command(), *sys.argv[1:]]),
         'git_revision': _git_revision(),
         'versions': {'python': platform.python_version()}
         | {name: _version(name) for name in _PACKAGES},
@@ -155,9 +155,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
-def _module_name() -> str:
+def _command() -> str:
+    """What was typed before the arguments."""
     spec = getattr(sys.modules.get('__main__'), '__spec__', None)
-    return spec.name if spec is not None else Path(sys.argv[0]).name
+    if spec is None:
+        return f'python {Path(sys.argv[0]).name}'
+    package, _, name = spec.name.rpartition('.')
+    if package == 'mpq_jax.commands':
+        return f'mpq {name.replace("_", " ")}'
+    return f'python -m {spec.name}'
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,1 @@
+"""What throughput is measured on, and against: cases, other implementations, paired timing."""

@@ -1,0 +1,1 @@
+"""What a user types: `mpq train`, `mpq sweep` and their like, one module each."""

@@ -1,0 +1,35 @@
+"""The tasks that can be trained on: mpq tasks [--task=module:factory]."""
+
+from absl import flags
+from rich.table import Table
+
+from mpq_jax.base.progress import make_console
+from mpq_jax.commands import command_line
+from mpq_jax.tasks import TASKS, Task, load_task
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string('task', None, 'this one alone: a registered name, or module:factory')
+
+
+def main() -> None:
+    table = Table(title='tasks')
+    for heading in ('task', 'episode', 'physics', 'unknown to the planner', 'success', 'presets'):
+        table.add_column(heading)
+    for name in [FLAGS.task] if FLAGS.task else TASKS:
+        table.add_row(name, *_facts(load_task(name)))
+    make_console().print(table)
+
+
+def _facts(task: Task) -> tuple[str, ...]:
+    unknown = [f'{p.name} {p.low:g} to {p.high:g}, truly {p.true_value:g}' for p in task.parameters]
+    return (
+        f'{task.episode_steps} steps of {task.control_timestep:g} s',
+        'MJCF' if task.mjcf is not None else 'equations',
+        '\n'.join(unknown) or 'nothing',
+        'yes' if task.success else 'no',
+        ', '.join(('default', *task.presets)),
+    )
+
+
+if __name__ == '__main__':
+    command_line.run(main)
