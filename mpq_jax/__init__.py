@@ -12,7 +12,7 @@ from mpq_jax.dynamics import Simulator, State, make_simulator, rollout
 from mpq_jax.environments.real_system import Measurement, RealSystem
 from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
 from mpq_jax.evaluation.evaluator import evaluate
-from mpq_jax.planning.mppi import free_energy, plan, state_value
+from mpq_jax.planning import free_energy, plan, state_value
 from mpq_jax.suite.presets import baseline, no_control, preset
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task, load_task, register_task
 from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go

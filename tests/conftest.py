@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from typing import NamedTuple
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Tests compile much and run little: no optimising, and what one process of the suite compiled
@@ -21,6 +22,8 @@ import pytest
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import make_simulator
+from mpq_jax.planning import mppi
+from mpq_jax.planning.scoring import score
 from mpq_jax.tasks import Start, Task, load_task
 
 # One step of the linear-quadratic system s' = A s + B a with cost q s^2 / 2 + r a^2 / 2.
@@ -125,3 +128,17 @@ def mjx_pendulum(pendulum):
 def mjx_step(mjx_pendulum):
     """MJX's control step, compiled once: models, states and actions with one leading axis."""
     return jax.jit(jax.vmap(mjx_pendulum.step))
+
+
+class Samples(NamedTuple):
+    """One batch of MPPI's samples, as its update sees them."""
+
+    noise: jax.Array  # [N, H, nu]
+    scores: jax.Array  # [N], the control term included
+
+
+def sample_plans(config, simulator, terminal_cost, models, state, controls, key):
+    """MPPI's samples around a plan, scored."""
+    candidates = mppi.sample(config, controls, key)
+    costs = score(config, simulator, terminal_cost, models, state, candidates.actions)
+    return Samples(candidates.drawn, mppi.update(config, controls, candidates, costs).scores)

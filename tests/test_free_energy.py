@@ -14,6 +14,7 @@ from mpq_jax.learning import learner, replay_buffer
 from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import Agent
+from mpq_jax.planning.free_energy import free_energy
 from tests.conftest import LQ, at, lq_task
 
 # Noise of deviation 0.2: limits of five deviations are as good as none.
@@ -141,8 +142,8 @@ def test_free_energy_per_draw_is_the_mean_over_draws():
     scores = jnp.asarray(np.random.default_rng(0).normal(size=12), jnp.float32)
     config = PlannerConfig(num_samples=12, num_model_draws=3, temperature=0.5, pooling='per_draw')
     own = [-0.5 * np.log(np.mean(np.exp(-np.asarray(scores)[d::3] / 0.5))) for d in range(3)]
-    assert np.isclose(mppi.free_energy(config, scores, 3), np.mean(own), rtol=1e-5)
-    pooled = mppi.free_energy(dataclasses.replace(config, pooling='pooled'), scores, 3)
+    assert np.isclose(free_energy(config, scores, 3), np.mean(own), rtol=1e-5)
+    pooled = free_energy(dataclasses.replace(config, pooling='pooled'), scores, 3)
     assert pooled < np.mean(own)  # pooling is a soft minimum over models: optimistic
 
 

@@ -11,8 +11,11 @@ from mpq_jax.config import PlannerConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.randomization import draw_parameters
 from mpq_jax.planning import mppi
+from mpq_jax.planning.free_energy import free_energy
+from mpq_jax.planning.free_energy import weights as weights_of
+from mpq_jax.planning.planner import Candidates
 from mpq_jax.suite.pendulum import wrap
-from tests.conftest import at, lq_task
+from tests.conftest import at, lq_task, sample_plans
 
 CONFIG = PlannerConfig(horizon=5, num_samples=12, num_model_draws=4, temperature=0.7)
 CONTROLS = jnp.array([[0.3], [-0.2], [1.4], [0.0], [-0.8]])  # one mean lies outside the limits
@@ -56,13 +59,13 @@ def test_plan_equals_plain_numpy(pendulum, equations_pendulum, draws, control_di
     models = equations_pendulum.make_models(values)
     state = at(equations_pendulum, *start)
     arguments = (config, equations_pendulum, terminal_cost, models, state, CONTROLS, key)
-    samples = mppi.sample_plans(*arguments)
+    samples = sample_plans(*arguments)
     controls, info = mppi.plan(*arguments)
 
     noise = np.asarray(samples.noise)[..., 0].astype(float)
     scores, weights, expected = numpy_plan(config, values, noise, np.asarray(CONTROLS)[:, 0], start)
     np.testing.assert_allclose(samples.scores, scores, rtol=2e-5)
-    np.testing.assert_allclose(mppi.weights(config, samples.scores), weights, atol=2e-5)
+    np.testing.assert_allclose(weights_of(config, samples.scores), weights, atol=2e-5)
     np.testing.assert_allclose(controls[:, 0], expected, atol=2e-5)
     np.testing.assert_allclose(info.effective_sample_size, 1 / np.sum(weights**2), rtol=1e-3)
     np.testing.assert_allclose(info.best_score, scores.min(), rtol=1e-4)
@@ -72,7 +75,7 @@ def test_plan_equals_plain_numpy(pendulum, equations_pendulum, draws, control_di
 
 def test_noise_has_the_configured_variance(equations_pendulum):
     config = dataclasses.replace(CONFIG, num_samples=4000, noise_variance=4.0)
-    samples = mppi.sample_plans(
+    samples = sample_plans(
         config, equations_pendulum, terminal_cost, one_model(equations_pendulum),
         at(equations_pendulum, 0.0, 0.0), CONTROLS, jax.random.key(0),
     )  # fmt: skip
@@ -86,14 +89,14 @@ def one_model(simulator):
 def some_samples(count=64, seed=0):
     random = np.random.default_rng(seed)
     noise = jnp.asarray(random.normal(size=(count, 5, 1)), jnp.float32)
-    return mppi.Samples(noise, jnp.asarray(random.normal(size=count) * 3, jnp.float32))
+    return Candidates((), noise), jnp.asarray(random.normal(size=count) * 3, jnp.float32)
 
 
 def test_weights_sum_to_one_and_scores_may_be_shifted():
-    scores = some_samples().scores
-    weights = mppi.weights(CONFIG, scores)
+    _, scores = some_samples()
+    weights = weights_of(CONFIG, scores)
     assert np.isclose(weights.sum(), 1.0, atol=1e-6) and (weights >= 0).all()
-    np.testing.assert_allclose(mppi.weights(CONFIG, scores + 50.0), weights, rtol=1e-3)
+    np.testing.assert_allclose(weights_of(CONFIG, scores + 50.0), weights, rtol=1e-3)
 
 
 @pytest.mark.parametrize('offset', [1e6, -1e6, 1e30])
@@ -104,21 +107,19 @@ def test_scores_far_from_zero_keep_their_differences(offset):
     scores = np.float32(offset + spread * np.arange(4))
     exact = -(scores.astype(np.float64) - scores.min()) / config.temperature
     shares = np.exp(exact) / np.exp(exact).sum()
-    np.testing.assert_allclose(mppi.weights(config, jnp.array(scores)), shares, atol=1e-6)
+    np.testing.assert_allclose(weights_of(config, jnp.array(scores)), shares, atol=1e-6)
     value = scores.min() - config.temperature * np.log(np.exp(exact).mean())
-    np.testing.assert_allclose(mppi.free_energy(config, jnp.array(scores)), value, rtol=1e-6)
+    np.testing.assert_allclose(free_energy(config, jnp.array(scores)), value, rtol=1e-6)
 
 
 def test_order_of_samples_does_not_matter():
-    samples = some_samples()
+    samples, costs = some_samples()
     order = np.random.default_rng(1).permutation(64)
-    mixed = mppi.Samples(samples.noise[order], samples.scores[order])
-    np.testing.assert_allclose(
-        mppi.update(CONFIG, CONTROLS, mixed), mppi.update(CONFIG, CONTROLS, samples), atol=1e-6
-    )
-    np.testing.assert_allclose(
-        mppi.free_energy(CONFIG, mixed.scores), mppi.free_energy(CONFIG, samples.scores), rtol=1e-6
-    )
+    mixed = samples._replace(drawn=samples.drawn[order])
+    for result in (mppi.update, mppi.soft_value):
+        expected = jax.tree.leaves(result(CONFIG, CONTROLS, samples, costs))[0]
+        found = jax.tree.leaves(result(CONFIG, CONTROLS, mixed, costs[order]))[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_same_key_same_plan_other_key_other_plan(equations_pendulum):
@@ -156,7 +157,7 @@ def test_vanishing_temperature_takes_the_best_sample(equations_pendulum):
         config, equations_pendulum, terminal_cost, one_model(equations_pendulum),
         at(equations_pendulum, 2.0, 1.0), CONTROLS, jax.random.key(0),
     )  # fmt: skip
-    samples = mppi.sample_plans(*arguments)
+    samples = sample_plans(*arguments)
     best = CONTROLS + samples.noise[np.argmin(samples.scores)]
     np.testing.assert_allclose(mppi.plan(*arguments)[0], best, atol=1e-6)
 
@@ -192,7 +193,7 @@ def test_nonfinite_samples_get_no_weight_and_are_counted():
         config, simulator, simulator.task.cost, (), at(simulator, 1.0, 0.0),
         jnp.zeros((5, 1)), jax.random.key(0),
     )  # fmt: skip
-    samples = mppi.sample_plans(*arguments)
+    samples = sample_plans(*arguments)
     bad = (np.asarray(samples.noise)[..., 0] > 0.5).any(axis=1)
     assert 0 < bad.sum() < 400
     np.testing.assert_array_equal(np.isinf(samples.scores), bad)
@@ -204,7 +205,7 @@ def test_nonfinite_samples_get_no_weight_and_are_counted():
     expected = config.step_size * np.tensordot(weights, np.asarray(samples.noise)[~bad], 1)
     np.testing.assert_allclose(controls, expected, atol=1e-5)
     # Non-finite samples still count in log N.
-    value = mppi.free_energy(config, samples.scores)
+    value = free_energy(config, samples.scores)
     total = np.exp(-kept / config.temperature).sum()
     assert np.isclose(value, -config.temperature * np.log(total / 400), rtol=1e-5)
 
@@ -217,7 +218,7 @@ def test_without_a_finite_sample_the_plan_stays_as_it_was():
     )  # fmt: skip
     np.testing.assert_array_equal(controls, CONTROLS)
     assert info.nonfinite_fraction == 1.0 and info.effective_sample_size == 0.0
-    assert np.isposinf(mppi.free_energy(CONFIG, jnp.full(12, jnp.inf)))
+    assert np.isposinf(free_energy(CONFIG, jnp.full(12, jnp.inf)))
 
 
 def test_a_state_that_overflows_counts_even_if_its_cost_hides_it():
@@ -227,7 +228,7 @@ def test_a_state_that_overflows_counts_even_if_its_cost_hides_it():
             equations=lambda p, qpos, qvel, action: (jnp.where(action == 0, qpos, jnp.inf), qvel),
         )
     )
-    samples = mppi.sample_plans(
+    samples = sample_plans(
         CONFIG, simulator, simulator.task.cost, (), at(simulator, 1.0, 0.0),
         CONTROLS, jax.random.key(0),
     )  # fmt: skip

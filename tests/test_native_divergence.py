@@ -49,7 +49,7 @@ def test_plans_through_a_divergence_have_no_finite_score(hook):
     plan = jax.jit(
         lambda state: mppi.plan(
             config, simulator, simulator.task.cost, model, state,
-            mppi.zero_controls(config, simulator), jax.random.key(0),
+            mppi.zero_controls(config, simulator.action_size), jax.random.key(0),
         )
     )  # fmt: skip
     controls, info = plan(at(simulator, 1.0, 1.0))

@@ -13,10 +13,9 @@ from mpq_jax.base.validation import ConfigError, TaskError
 from mpq_jax.config import PhysicsConfig, PlannerConfig
 from mpq_jax.dynamics import make_simulator, rollout
 from mpq_jax.dynamics.randomization import draw_parameters
-from mpq_jax.planning import mppi
 from mpq_jax.suite.pendulum import observe
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
-from tests.conftest import at, lq_task
+from tests.conftest import at, lq_task, sample_plans
 
 STEPS = 200
 
@@ -180,7 +179,7 @@ def test_native_backend_scores_plans_like_mjx(plant, horizon, request):
         def score(start, simulator=simulator, models=models):
             state, key = simulator.state(start), jax.random.key(3)
             controls = jnp.full((horizon, 1), 0.2)
-            return mppi.sample_plans(config, simulator, task.cost, models, state, controls, key)
+            return sample_plans(config, simulator, task.cost, models, state, controls, key)
 
         scores[backend] = np.asarray(jax.jit(jax.vmap(score))(starts).scores)
     assert np.ptp(scores['mjx']) > 0.1

@@ -15,9 +15,8 @@ from mpq_jax.environments.real_system import SimulatedSystem
 from mpq_jax.environments.stepwise import StepwiseRunner
 from mpq_jax.learning import learner
 from mpq_jax.learning.replay_buffer import Transition
-from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import Agent
-from tests.conftest import at, lq_task
+from tests.conftest import at, lq_task, sample_plans
 
 PLANNER = PlannerConfig(horizon=6, num_samples=8, num_model_draws=1, discount=0.5)
 # A cart that nothing holds back: from x = 0 at speed 10, one control step of 0.1 s later x = 1.
@@ -47,7 +46,7 @@ def clock(ends_at, **changes):
 
 
 def scores_of(simulator, config=PLANNER, start=0.0):
-    samples = mppi.sample_plans(
+    samples = sample_plans(
         config, simulator, lambda reading, variables, action: jnp.float32(1000.0), (),
         at(simulator, start, 10.0), jnp.zeros((config.horizon, 1)), jax.random.key(0),
     )  # fmt: skip
@@ -160,7 +159,7 @@ def test_living_is_cheaper_than_ending(helper):
 
     def worth(ends_at):
         simulator = make_simulator(clock(ends_at, **changes))
-        samples = mppi.sample_plans(
+        samples = sample_plans(
             PLANNER, simulator, simulator.task.cost, (), at(simulator, 0.0, 10.0),
             jnp.zeros((6, 1)), jax.random.key(0),
         )  # fmt: skip

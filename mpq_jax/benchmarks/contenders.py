@@ -16,7 +16,7 @@ from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import planner_models
 from mpq_jax.learning.q_function import make_network
-from mpq_jax.planning import mppi
+from mpq_jax.planning import scoring
 from mpq_jax.planning.agent import make_agent
 from mpq_jax.tasks import load_task
 from mpq_jax.training import memory
@@ -54,14 +54,14 @@ def plan_call(cell: Cell, agent_name: str, backend: str):
     models = planner_models(config, simulator, jax.random.key(0))
     q_params = _random_q(agent)
     states, keys = _states(simulator, cell.num_states)
-    controls = mppi.zero_controls(config.planner, simulator)
+    first_plan = agent.first_plan(config.planner)
     planner = jax.tree.map(jnp.float32, config.planner)
     at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
 
     def plan(planner, q_params, models, states, keys):
         def one(item):
             state, key = item
-            return agent.act(planner, q_params, models, state, controls, key)
+            return agent.act(planner, q_params, models, state, first_plan, key)
 
         return map_in_chunks(one, (states, keys), at_once)
 
@@ -77,7 +77,7 @@ def bare_call(cell: Cell, backend: str):
     models = planner_models(config, simulator, jax.random.key(0))
     states, _ = _states(simulator, cell.num_states)
     at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
-    particles = mppi.particle_models(config.planner, models)
+    particles = scoring.particle_models(config.planner, models)
     shape = (cell.num_states, cell.num_samples, cell.horizon - 1, simulator.action_size)
     actions = jnp.clip(2.0 * jax.random.normal(jax.random.key(1), shape), -1.0, 1.0)
 

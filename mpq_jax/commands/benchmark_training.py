@@ -28,7 +28,7 @@ from mpq_jax.config import Config
 from mpq_jax.dynamics import rollout
 from mpq_jax.learning import learner, replay_buffer
 from mpq_jax.learning.learner import Examples
-from mpq_jax.planning import mppi
+from mpq_jax.planning import scoring
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import manifest, write_atomically
 from mpq_jax.training.assembly import make_programs
@@ -109,7 +109,7 @@ def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
 
     def bare(numbers, state, batch, actions):
         """The targets' model steps and nothing else: same chunks, same models."""
-        particles = mppi.particle_models(numbers.planner, state.models)
+        particles = scoring.particle_models(numbers.planner, state.models)
 
         def one(item):
             start, actions = item

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from mpq_jax.base import keys
 from mpq_jax.config import PlannerConfig
-from mpq_jax.dynamics import Model, Simulator, State
+from mpq_jax.dynamics import Model, Simulator, State, all_finite
 from mpq_jax.learning.replay_buffer import Transition
-from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import Agent, QParams
+from mpq_jax.planning.planner import Diagnostics
 from mpq_jax.tasks import Reading, Task, Variables
 
 
@@ -125,19 +125,19 @@ def run_episode(
         return jax.tree.map(lambda leaf: leaf[place], plants)
 
     def control_step(carry, t):
-        state, controls, alive = carry
+        state, plan, alive = carry
         step_key = jax.random.fold_in(plan_key, t)
-        action, controls, info = agent.act(planner, q_params, models, state, controls, step_key)
+        action, plan, info = agent.act(planner, q_params, models, state, plan, step_key)
         following, reading = real.step(plant_at(t), state, action)
         instant = describe(task, reading, state.variables, state, action)
-        finite = mppi.all_finite((following, instant.cost, instant.observation))
+        finite = all_finite((following, instant.cost, instant.observation))
         taken = alive & ~instant.terminated & finite
         broken = alive & ~instant.terminated & ~finite
         state = jax.tree.map(lambda new, old: jnp.where(taken, new, old), following, state)
-        kept = controls if keep_plans else ()
-        return (state, controls, taken), (instant, taken, broken, info, kept)
+        kept = plan if keep_plans else ()
+        return (state, plan, taken), (instant, taken, broken, info, kept)
 
-    carry = (start, mppi.zero_controls(planner, agent.simulator), jnp.array(True))
+    carry = (start, agent.first_plan(planner), jnp.array(True))
     (last_state, _, _), history = jax.lax.scan(control_step, carry, jnp.arange(task.episode_steps))
     instants, valid, broken, info, plans = history
     reading = real.read(plant_at(task.episode_steps), last_state)
@@ -150,12 +150,12 @@ def assemble(
     last: Instant,
     valid: jax.Array,
     broken: jax.Array,
-    info: mppi.Diagnostics,
+    info: Diagnostics,
     plans: Any = (),
 ) -> Episode:
     """Joins the instants `[T]` of an episode, and the one after them, into transitions.
 
-    `plans` `[T, H, nu]` are those after each step, or ().
+    `plans` `[T, ...]` are those after each step, or ().
     """
     following = jax.tree.map(lambda x, end: jnp.concatenate([x[1:], end[None]]), instants, last)
     transitions = Transition(

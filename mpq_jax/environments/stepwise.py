@@ -24,22 +24,22 @@ class StepwiseRunner:
         self._seeds = jax.tree.leaves(planner)[0].shape[0]
         self._agent, self._task = agent, agent.simulator.task
 
-        def control_step(planner, q_params, models, measurement, controls, keys, t):
-            def one(planner, q_params, models, measurement, controls, key):
+        def control_step(planner, q_params, models, measurement, plan, keys, t):
+            def one(planner, q_params, models, measurement, plan, key):
                 state, reading = measurement
-                action, controls, info = agent.act(
-                    planner, q_params, models, state, controls, jax.random.fold_in(key, t)
+                action, plan, info = agent.act(
+                    planner, q_params, models, state, plan, jax.random.fold_in(key, t)
                 )
                 instant = describe(self._task, reading, state.variables, state, action)
-                return instant, controls, info
+                return instant, plan, info
 
-            return jax.vmap(one)(planner, q_params, models, measurement, controls, keys)
+            return jax.vmap(one)(planner, q_params, models, measurement, plan, keys)
 
         keys = jax.random.split(jax.random.key(0), self._seeds)
         starts = jax.eval_shape(jax.vmap(lambda key: measured_start(agent, key)), keys)
-        self._controls = jnp.zeros((self._seeds, planner.horizon, agent.simulator.action_size))
+        self._plan = jax.vmap(agent.first_plan)(planner)
         self.program = compile(
-            control_step, planner, q_params, models, starts, self._controls, keys, jnp.int32(0)
+            control_step, planner, q_params, models, starts, self._plan, keys, jnp.int32(0)
         )
         self._assemble = jax.jit(jax.vmap(assemble))
         self._pool = ThreadPoolExecutor(max_workers=usable_cores())
@@ -63,10 +63,10 @@ class StepwiseRunner:
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
         now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
         alive = np.ones(self._seeds, bool)
-        controls, history, plans = self._controls, [], []
+        plan, history, plans = self._plan, [], []
         for t in range(self._task.episode_steps):
-            instant, controls, info = self.program(
-                planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(t)
+            instant, plan, info = self.program(
+                planner, q_params, models, _stack(now), plan, plan_keys, jnp.int32(t)
             )
             actions = np.asarray(instant.action)
             alive = alive & ~np.asarray(instant.terminated)
@@ -77,14 +77,14 @@ class StepwiseRunner:
             now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
             alive = taken
             history.append((instant, taken, broken, info))
-            plans.append(np.asarray(controls))
+            plans.append(jax.tree.map(np.asarray, plan))
             on_step(f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes')
             if not alive.any():
                 break
         last = instant
         if alive.any():
             last, _, _ = self.program(
-                planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(0)
+                planner, q_params, models, _stack(now), plan, plan_keys, jnp.int32(0)
             )
         missing = self._task.episode_steps - len(history)
         nothing = np.zeros(self._seeds, bool)

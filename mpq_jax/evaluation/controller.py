@@ -15,8 +15,8 @@ from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.dynamics import Model, make_simulator
 from mpq_jax.dynamics.randomization import episode_models, planner_models
 from mpq_jax.evaluation.evaluator import load_run
-from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import Agent, QParams, make_agent
+from mpq_jax.planning.planner import Diagnostics
 from mpq_jax.tasks import Start, keep_tasks, load_task
 from mpq_jax.training import memory
 
@@ -30,19 +30,19 @@ class Controller:
         self._planner, self._q_params, self._models = planner, q_params, models
         self._agent = agent
         self.reset(seed)
-        self.diagnostics: mppi.Diagnostics | None = None  # of the last action's samples
+        self.diagnostics: Diagnostics | None = None  # of the last action's samples
 
-        def act(planner, q_params, models, start, controls, key):
+        def act(planner, q_params, models, start, plan, key):
             state = agent.simulator.state(start)
-            return agent.act(planner, q_params, models, state, controls, key)
+            return agent.act(planner, q_params, models, state, plan, key)
 
         self._start = jax.eval_shape(agent.simulator.task.reset, self._key)
         self._warned = False
-        self._act = compile(act, planner, q_params, models, self._start, self._controls, self._key)
+        self._act = compile(act, planner, q_params, models, self._start, self._plan, self._key)
 
     def reset(self, seed: int = 0) -> None:
         """Forgets the plan: call it at the start of an episode."""
-        self._controls = mppi.zero_controls(self._planner, self._agent.simulator)
+        self._plan = self._agent.first_plan(self._planner)
         self._key = jax.random.key(seed)
 
     def act(self, qpos, qvel, variables=()) -> np.ndarray:
@@ -61,8 +61,8 @@ class Controller:
             _checked('variables', variables, self._start.variables),
         )
         self._key, key = jax.random.split(self._key)
-        action, self._controls, self.diagnostics = self._act(
-            self._planner, self._q_params, self._models, start, self._controls, key
+        action, self._plan, self.diagnostics = self._act(
+            self._planner, self._q_params, self._models, start, self._plan, key
         )
         if not self._warned and self.diagnostics.nonfinite_fraction == 1.0:
             self._warned = True

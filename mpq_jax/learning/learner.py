@@ -1,5 +1,6 @@
 """Learning Q: sample states, make free-energy targets, fit the network."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +12,8 @@ from mpq_jax.config import LearnerConfig, PlannerConfig
 from mpq_jax.dynamics import Model
 from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
-from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import Agent, QParams
+from mpq_jax.planning.planner import state_value
 
 _ADAM = optax.scale_by_adam()
 
@@ -95,14 +96,16 @@ def make_targets(
     At a true termination V(s') is the task's terminal cost; 0 for transitions without one.
     """
     terminal_cost = agent.terminal_cost(params)
+    assert agent.planner is not None
+    value_of = functools.partial(
+        state_value, agent.planner, planner, agent.simulator, terminal_cost, models,
+        iterations=config.target_iterations,
+    )  # fmt: skip
 
     def one(item):
         transition, key = item
-        value, _ = mppi.state_value(
-            planner, agent.simulator, terminal_cost, models, transition.next_state, key,
-            iterations=config.target_iterations,
-            controls=transition.next_plan if config.warm_start else None,
-        )  # fmt: skip
+        start = transition.next_plan if config.warm_start else None
+        value, _ = value_of(transition.next_state, key, plan=start)
         ended = 0.0
         if agent.simulator.task.terminated is not None:
             ended = planner.discount * transition.next_terminal_cost

@@ -18,7 +18,7 @@ class Transition(NamedTuple):
     next_state: State
     next_observation: jax.Array  # [no]
     terminated: jax.Array  # bool; a time limit is no termination
-    next_plan: Any = ()  # [H, nu], the agent's shifted plan at s'; () where it is not kept
+    next_plan: Any = ()  # the agent's shifted plan at s'; () where it is not kept
     # Of having ended in s', which counts where that terminated; () for tasks that never do.
     next_terminal_cost: Any = ()
 

@@ -1,4 +1,4 @@
-"""What acts: the planner with what it has learned, or nothing. Agents are configurations."""
+"""What acts: a planner with what was learned, or nothing. Agents are configurations."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +9,9 @@ import jax.numpy as jnp
 
 from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.dynamics import Model, Simulator, State
-from mpq_jax.planning import mppi
+from mpq_jax.planning.mppi import MPPI
+from mpq_jax.planning.planner import Diagnostics, Plan, Planner, improve, no_diagnostics
+from mpq_jax.planning.scoring import TerminalCost
 
 QParams = Any  # the network's parameters; () for an agent that does not learn
 
@@ -28,13 +30,13 @@ class Network(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Agent:
-    """A planner's physics, and the network whose Q ends its plans (None: the stage cost)."""
+    """A planner, its physics, and the network whose Q ends its plans (None: the stage cost)."""
 
     simulator: Simulator
     network: Network | None
-    acts: bool = True  # False: zero actions, no planning ('none')
+    planner: Planner | None = MPPI  # None: zero actions, no planning ('none')
 
-    def terminal_cost(self, q_params: QParams) -> mppi.TerminalCost:
+    def terminal_cost(self, q_params: QParams) -> TerminalCost:
         """The cost at the end of a plan, as a function of s_{H-1} and a_{H-1}."""
         task, network = self.simulator.task, self.network
         if network is None:
@@ -45,15 +47,19 @@ class Agent:
 
         return q
 
+    def first_plan(self, config: PlannerConfig) -> Plan:
+        """The plan at the start of an episode; () where nothing is planned."""
+        return () if self.planner is None else self.planner.init(config, self.simulator.action_size)
+
     def act(
         self,
         config: PlannerConfig,
         q_params: QParams,
         models: Model,
         state: State,
-        controls: jax.Array,
+        plan: Plan,
         key: jax.Array,
-    ) -> tuple[jax.Array, jax.Array, mppi.Diagnostics]:
+    ) -> tuple[jax.Array, Plan, Diagnostics]:
         """One control step: improve the plan and take its first action.
 
         Args:
@@ -61,21 +67,21 @@ class Agent:
           q_params: of `network`.
           models: leading axis D.
           state: where the real system is.
-          controls: the plan `[H, nu]` for now, already shifted.
+          plan: for now, already shifted.
           key: random key.
 
         Returns:
           The action `[nu]` in [-1, 1], the plan shifted for the next control step, diagnostics.
         """
-        if not self.acts:
-            return jnp.zeros(self.simulator.action_size), controls, mppi.no_diagnostics()
-        controls, info = mppi.plan(
-            config, self.simulator, self.terminal_cost(q_params), models, state, controls, key,
-            iterations=config.iterations,
+        if self.planner is None:
+            return jnp.zeros(self.simulator.action_size), plan, no_diagnostics()
+        plan, info = improve(
+            self.planner, config, self.simulator, self.terminal_cost(q_params), models, state,
+            plan, key, iterations=config.iterations,
         )  # fmt: skip
-        return jnp.clip(controls[0], -1.0, 1.0), mppi.shift(controls), info
+        return self.planner.first_action(plan), self.planner.shift(plan), info
 
 
 def make_agent(config: Config, simulator: Simulator, network: Network | None) -> Agent:
     """The agent that a config names, with the network of one that learns."""
-    return Agent(simulator, network, acts=config.agent != 'none')
+    return Agent(simulator, network, None if config.agent == 'none' else MPPI)

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 
 from mpq_jax.base import keys
 from mpq_jax.config import Config
-from mpq_jax.dynamics import Model, Simulator
+from mpq_jax.dynamics import Model, Simulator, all_finite
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Episode, Summary, example_transition, run_episode
 from mpq_jax.learning import learner, replay_buffer
 from mpq_jax.learning.learner import LearnMetrics
-from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.training.batch import Numbers
 
@@ -47,7 +46,7 @@ def novice(
       models: the planner's.
     """
     settings = config.learner
-    plan = mppi.zero_controls(numbers.planner, agent.simulator) if settings.warm_start else ()
+    plan = agent.first_plan(numbers.planner) if settings.warm_start else ()
     transition = example_transition(real, plan)
     observation = jnp.zeros(transition.observation.shape)
     state = learner.init(numbers.learner, agent, observation, keys.stream(key, 'network'))
@@ -83,7 +82,7 @@ def learn(
         numbers.planner, numbers.learner, agent, models, state.learner, state.buffer,
         keys.stream(state.key, 'learn', episode),
     )  # fmt: skip
-    sound = mppi.all_finite((metrics.q_loss, learned.params, learned.optimizer))
+    sound = all_finite((metrics.q_loss, learned.params, learned.optimizer))
     usable = sound & (state.buffer.size > 0)  # no data yet: nothing to learn from
     metrics = metrics._replace(q_loss=jnp.where(sound, metrics.q_loss, jnp.nan))
     return state._replace(learner=_chosen(usable, learned, state.learner)), metrics

@@ -1,0 +1,150 @@
+"""A planner is a value: a record of pure functions over a plan of its own making.
+
+Written for one state. Sizes are static fields of the planner's config, the numbers of the
+mathematics are its leaves, so that seeds and values of them share one program.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mpq_jax.config import PlannerConfig
+from mpq_jax.dynamics import Model, Simulator, State
+from mpq_jax.planning.scoring import TerminalCost, num_draws, score
+
+Plan = Any  # a planner's state from one control step to the next: a pytree of arrays
+
+
+class Candidates(NamedTuple):
+    """One batch of sampled plans."""
+
+    actions: jax.Array  # [N, H, nu], in [-1, 1]
+    drawn: Any = ()  # what else the update needs: MPPI's noise before clipping
+
+
+class Update(NamedTuple):
+    """What the planner made of a scored batch."""
+
+    plan: Plan
+    weights: jax.Array  # [N], of each candidate; they sum to 1, or are 0 where none is finite
+    scores: jax.Array  # [N], by which it judged: costs, and what it adds to them
+
+
+class Planner(NamedTuple):
+    """How plans are begun, sampled, improved, carried on and acted on.
+
+    Every function is pure; a plan may be any pytree of arrays of fixed shapes.
+    """
+
+    init: Callable[[PlannerConfig, int], Plan]  # of so many actions nu; no control
+    sample: Callable[[PlannerConfig, Plan, jax.Array], Candidates]  # from a random key
+    # (config, plan, candidates, costs [N]) -> the better plan; costs are infinite where a
+    # trajectory was not finite, and a plan stays as it is where all are.
+    update: Callable[[PlannerConfig, Plan, Candidates, jax.Array], Update]
+    shift: Callable[[Plan], Plan]  # the plan one control step later
+    first_action: Callable[[Plan], jax.Array]  # [nu], in [-1, 1]
+    # (config, plan, candidates, costs [N], number of model draws) -> V, the soft value of the
+    # state that the candidates start from. None: the planner has none, and Q cannot learn from it.
+    soft_value: Callable[[PlannerConfig, Plan, Candidates, jax.Array, int], jax.Array] | None = None
+
+
+class Diagnostics(NamedTuple):
+    """How a batch of samples looked; scalars."""
+
+    effective_sample_size: jax.Array  # 1 / sum(w^2), from 1 to N
+    best_score: jax.Array
+    mean_score: jax.Array  # over the finite ones
+    nonfinite_fraction: jax.Array
+
+
+def improve(
+    planner: Planner,
+    config: PlannerConfig,
+    simulator: Simulator,
+    terminal_cost: TerminalCost,
+    models: Model,
+    state: State,
+    plan: Plan,
+    key: jax.Array,
+    *,
+    iterations: int = 1,
+) -> tuple[Plan, Diagnostics]:
+    """Samples, scores and updates a plan, `iterations` times with fresh samples.
+
+    Args:
+      planner: how.
+      config: its sizes and numbers.
+      simulator: the planner's physics.
+      terminal_cost: what follows after H - 1 steps; `simulator.task.cost` without a learned Q.
+      models: the model draws, leading axis D.
+      state: where the plan starts.
+      plan: for now, already shifted.
+      key: random key.
+      iterations: one or more.
+
+    Returns:
+      The better plan, and diagnostics of the last iteration.
+    """
+
+    def iterate(plan, key):
+        candidates = planner.sample(config, plan, key)
+        costs = score(config, simulator, terminal_cost, models, state, candidates.actions)
+        updated = planner.update(config, plan, candidates, costs)
+        return updated.plan, diagnose(updated)
+
+    if iterations == 1:
+        return iterate(plan, key)
+    plan, history = jax.lax.scan(iterate, plan, jax.random.split(key, iterations))
+    return plan, jax.tree.map(lambda x: x[-1], history)
+
+
+def state_value(
+    planner: Planner,
+    config: PlannerConfig,
+    simulator: Simulator,
+    terminal_cost: TerminalCost,
+    models: Model,
+    state: State,
+    key: jax.Array,
+    *,
+    iterations: int,
+    plan: Plan | None = None,
+) -> tuple[jax.Array, Diagnostics]:
+    """Soft value V(s) of a state: that of a fresh batch of samples around an improved plan.
+
+    Starts from `plan`, or the planner's first one (the prior) if None, and improves it by
+    `iterations` first.
+
+    Returns:
+      V, a scalar (infinite when no sample was finite), and diagnostics of the fresh batch.
+    """
+    assert planner.soft_value is not None  # checked when the agent is made
+    plan_key, value_key = jax.random.split(key)
+    if plan is None:
+        plan = planner.init(config, simulator.action_size)
+    if iterations:
+        plan, _ = improve(
+            planner, config, simulator, terminal_cost, models, state, plan, plan_key,
+            iterations=iterations,
+        )  # fmt: skip
+    candidates = planner.sample(config, plan, value_key)
+    costs = score(config, simulator, terminal_cost, models, state, candidates.actions)
+    value = planner.soft_value(config, plan, candidates, costs, num_draws(models))
+    return value, diagnose(planner.update(config, plan, candidates, costs))
+
+
+def diagnose(updated: Update) -> Diagnostics:
+    finite = jnp.isfinite(updated.scores)
+    return Diagnostics(
+        effective_sample_size=jnp.where(finite.any(), 1.0 / jnp.sum(updated.weights**2), 0.0),
+        best_score=jnp.min(updated.scores),
+        mean_score=jnp.mean(updated.scores, where=finite),
+        nonfinite_fraction=jnp.mean(~finite),
+    )
+
+
+def no_diagnostics() -> Diagnostics:
+    """Of no samples at all."""
+    return Diagnostics(*jnp.zeros(len(Diagnostics._fields)))

@@ -1,0 +1,92 @@
+"""What sampled plans cost: one function for all planners. Written for one state."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from mpq_jax.base.batching import map_in_chunks
+from mpq_jax.config import PlannerConfig
+from mpq_jax.dynamics import Model, Rollout, Simulator, State, all_finite, ending, rollout
+from mpq_jax.tasks import Reading, Variables
+
+# (reading of s_{H-1}, variables, action a_{H-1}) -> cost to go: a learned Q, or the stage cost.
+TerminalCost = Callable[[Reading, Variables, jax.Array], jax.Array]
+
+
+def score(
+    config: PlannerConfig,
+    simulator: Simulator,
+    terminal_cost: TerminalCost,
+    models: Model,
+    state: State,
+    actions: jax.Array,
+) -> jax.Array:
+    """Costs `[N]` of plans `[N, H, nu]`, each rolled out on its model draw; see `trajectory_cost`.
+
+    Args:
+      config: sizes and numbers of the planner.
+      simulator: the planner's physics.
+      terminal_cost: what follows after H - 1 steps.
+      models: the model draws, leading axis D; sample n uses draw n mod D, held throughout.
+      state: where the plans start.
+      actions: in [-1, 1].
+
+    Returns:
+      Infinite where anything on the way was not finite.
+    """
+
+    def one(particle):
+        model, actions = particle
+        cost = trajectory_cost(config, simulator, terminal_cost, model, state, actions)
+        return jnp.where(jnp.isfinite(cost), cost, jnp.inf)
+
+    return map_in_chunks(one, (particle_models(config, models), actions), config.sample_chunk)
+
+
+def particle_models(config: PlannerConfig, models: Model) -> Model:
+    """Draws and samples on one axis: the model `[N, ...]` of each sample, n mod D."""
+    draw = jnp.arange(config.num_samples) % num_draws(models)
+    return jax.tree.map(lambda leaf: leaf[draw], models)
+
+
+def num_draws(models: Model) -> int:
+    """The length of the models' leading axis; 1 for a task without parameters."""
+    leaves = jax.tree.leaves(models)
+    return leaves[0].shape[0] if leaves else 1
+
+
+def trajectory_cost(
+    config: PlannerConfig,
+    simulator: Simulator,
+    terminal_cost: TerminalCost,
+    model: Model,
+    state: State,
+    actions: jax.Array,
+) -> jax.Array:
+    """Discounted cost of H actions: H - 1 model steps, then the terminal cost (Eq. 23).
+
+    sum_{t=0}^{H-2} gamma^t c(s_t, a_t) + gamma^{H-1} Q(s_{H-1}, a_{H-1});
+    where s_t is the first state, up to s_{H-1}, at which the task terminates:
+    sum_{k<t} gamma^k c(s_k, a_k) + gamma^t task.terminal_cost(s_t), whatever would follow;
+    NaN if the trajectory left the finite numbers anywhere, even where the costs do not show it.
+    """
+    steps = rollout(simulator, model, state, actions[:-1])
+    discounts = config.discount ** jnp.arange(actions.shape[0])
+    last = terminal_cost(steps.reading, state.variables, actions[-1])
+    if steps.alive is not None:
+        return _terminating_cost(simulator, steps, state.variables, discounts, last)
+    total = jnp.sum(discounts[:-1] * steps.costs) + discounts[-1] * last
+    return jnp.where(all_finite(steps.state), total, jnp.nan)
+
+
+def _terminating_cost(
+    simulator: Simulator, steps: Rollout, variables: Variables, discounts: jax.Array, last
+) -> jax.Array:
+    """The same for a task that terminates; `last` is Q, and counts where it has not."""
+    ends, ending_cost = ending(simulator.task, steps.reading, variables)
+    last = jnp.where(ends, ending_cost, last)
+    last = jnp.where(all_finite((steps.state, steps.reading)), last, jnp.nan)
+    assert steps.alive is not None
+    last = jnp.where(steps.alive, discounts[-1] * last, 0.0)
+    return jnp.sum(discounts[:-1] * steps.costs) + last
