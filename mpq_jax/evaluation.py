@@ -29,9 +29,11 @@ from mpq_jax.video import check_video, write_video
 
 
 def load_run(
-    run_dir: str | Path, real_systems: Sequence[RealSystem] = ()
+    run_dir: str | Path, real_systems: Sequence[RealSystem] | None = ()
 ) -> tuple[Programs, Checkpoint, list[str]]:
     """A run's programs and latest readable checkpoint, and messages about unreadable ones.
+
+    `real_systems` as for `make_programs`.
 
     Raises:
       RunError: no run or no readable checkpoint there.
