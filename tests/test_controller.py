@@ -9,6 +9,7 @@ import mpq_jax
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.tasks import Start
 from tests.conftest import lq_task
+from tests.test_run_faults import FaultySystem, own_config
 
 SIZES = {'planner.horizon': 2, 'planner.num_samples': 4, 'planner.num_model_draws': 1}
 
@@ -68,3 +69,31 @@ def test_a_plan_without_a_finite_sample_is_said_once():
         assert np.isfinite(broken.act([9.0], [0.0])).all()
         broken.act([9.0], [0.0])
     assert len(said) == 1
+
+
+def test_the_first_action_compiles_nothing(monkeypatch):
+    """All that is compiled on first use is compiled when the controller is made."""
+    new = made()
+    jax.clear_caches()  # of what JAX compiles by itself; ours are executables
+    monkeypatch.setattr(
+        'jax._src.compiler.compile_or_get_cached', lambda *_, **__: pytest.fail('compiled')
+    )
+    new.act([0.0], [0.0])
+
+
+def test_a_new_controller_remembers_nothing_of_being_tried():
+    """Its first actions are those after `reset`."""
+    new, told = made(), {'qpos': [0.5], 'qvel': [0.0]}
+    assert new.diagnostics is None
+    first = [new.act(**told) for _ in range(2)]
+    new.reset()
+    np.testing.assert_array_equal([new.act(**told) for _ in range(2)], first)
+
+
+def test_a_controller_of_a_run_on_ones_own_systems_needs_none(tmp_path):
+    systems = [FaultySystem({}), FaultySystem({})]
+    run = mpq_jax.train(own_config(episodes=1), tmp_path / 'run', real_systems=systems)
+    assert mpq_jax.load_controller(run.path, seed=1).act([0.3], [0.0]).shape == (1,)
+    with pytest.raises(ConfigError, match=r'2 systems.*mpq_jax.evaluate\(run_dir, real_systems'):
+        mpq_jax.evaluate(run.path, 1)
+    assert mpq_jax.evaluate(run.path, 1, real_systems=systems)['return']['mean'] < 0

@@ -22,7 +22,7 @@ from mpq_jax.training import memory
 
 
 class Controller:
-    """Plans from where the system is, one call a control step; compiled once, at the start."""
+    """Plans from where the system is, one call a control step; compiled and tried as it is made."""
 
     def __init__(
         self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model, seed: int = 0
@@ -33,12 +33,17 @@ class Controller:
         self.diagnostics: Diagnostics | None = None  # of the last action's samples
 
         def act(planner, q_params, models, start, plan, key):
+            following, key = jax.random.split(key)  # in here: by itself it is compiled on first use
             state = agent.simulator.state(start)
-            return agent.act(planner, q_params, models, state, plan, key)
+            return agent.act(planner, q_params, models, state, plan, key), following
 
-        self._start = jax.eval_shape(agent.simulator.task.reset, self._key)
+        reset = agent.simulator.task.reset
+        self._start = jax.eval_shape(reset, self._key)
         self._warned = False
         self._act = compile(act, planner, q_params, models, self._start, self._plan, self._key)
+        self.act(*jax.tree.map(np.asarray, compile(reset, self._key, name='reset')(self._key)))
+        self.reset(seed)
+        self.diagnostics, self._warned = None, False
 
     def reset(self, seed: int = 0) -> None:
         """Forgets the plan: call it at the start of an episode."""
@@ -60,11 +65,10 @@ class Controller:
             _checked('qvel', qvel, self._start.qvel),
             _checked('variables', variables, self._start.variables),
         )
-        self._key, key = jax.random.split(self._key)
-        action, self._plan, self.diagnostics = self._act(
-            self._planner, self._q_params, self._models, start, self._plan, key
+        (action, self._plan, self.diagnostics), self._key = self._act(
+            self._planner, self._q_params, self._models, start, self._plan, self._key
         )
-        if not self._warned and self.diagnostics.nonfinite_fraction == 1.0:
+        if not self._warned and float(self.diagnostics.nonfinite_fraction) == 1.0:
             self._warned = True
             warnings.warn(
                 f'no sampled plan has a finite cost at qpos = {np.asarray(qpos)}, qvel = '
@@ -84,11 +88,11 @@ def _checked(field: str, value, wanted) -> Any:
     structure: Any = jax.tree.structure(wanted)
     try:
         given = structure.flatten_up_to(value)
-        arrays = [jnp.asarray(x, y.dtype) for x, y in zip(given, leaves, strict=True)]
+        arrays: list[Any] = [np.asarray(x, y.dtype) for x, y in zip(given, leaves, strict=True)]
     except (TypeError, ValueError):
         raise ConfigError(field, value, allowed) from None
     good = all(x.shape == y.shape for x, y in zip(arrays, leaves, strict=True))
-    numbers = [x for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)]
+    numbers = [x for x in arrays if np.issubdtype(x.dtype, np.floating)]
     if not good or not all(np.isfinite(x).all() for x in numbers):
         raise ConfigError(field, jax.tree.map(np.asarray, value), allowed)
     return jax.tree.unflatten(structure, arrays)
@@ -121,6 +125,8 @@ def load_controller(
 ) -> Controller:
     """The controller of a trained run: one seed's parameters, with the models it planned with.
 
+    No real system is needed for it, whatever the run was trained on.
+
     Args:
       run_dir: a run directory.
       seed: one of the run's; the first if None.
@@ -132,7 +138,7 @@ def load_controller(
     Raises:
       RunError, ConfigError: no such run, checkpoint, seed or variant; a task that has to be given.
     """
-    programs, saved, _ = load_run(run_dir, task=task)
+    programs, saved, _ = load_run(run_dir, None, task)
     config = programs.config
     if seed is not None and seed not in config.seeds:
         raise ConfigError('seed', seed, f"one of the run's: {config.seeds}")

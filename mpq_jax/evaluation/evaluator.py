@@ -29,9 +29,13 @@ from mpq_jax.training.stopwatch import Stopwatch
 
 
 def load_run(
-    run_dir: str | Path, real_systems: Sequence[RealSystem] = (), task: str | None = None
+    run_dir: str | Path,
+    real_systems: Sequence[RealSystem] | None = (),
+    task: str | None = None,
 ) -> tuple[Programs, Checkpoint, list[str]]:
     """A run's programs and latest readable checkpoint, and messages about unreadable ones.
+
+    `real_systems` as for `make_programs`.
 
     Raises:
       RunError: no run or no readable checkpoint there, or a task that has to be given.

@@ -20,12 +20,13 @@ from mpq_jax.training.programs import Programs
 from mpq_jax.training.stepwise_programs import StepwisePrograms
 
 
-def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Programs:
+def make_programs(config: Config, real_systems: Sequence[RealSystem] | None = ()) -> Programs:
     """Builds simulators, agent and programs from a validated config.
 
     Args:
       config: the whole run.
-      real_systems: one a member, where config.real_system is 'own'.
+      real_systems: one a member, where config.real_system is 'own'; None where no real system is
+        going to be driven, and none need be there.
 
     Raises:
       ConfigError, TaskError: what cannot be built, named before anything compiles.
@@ -42,11 +43,8 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Pr
         for parameter in task.parameters:
             belief(parameter, member.planner)
     stepwise = config.real_system != 'simulated'
-    _check_real_systems(config, real_systems)
-    if config.real_system == 'mujoco':
-        load_model(task, config.real_physics)
-    if config.real_system == 'gymnasium':
-        check_gymnasium(task)
+    if real_systems is not None:
+        _check_real_systems(config, task, real_systems)
     if stepwise and task.mjcf is not None and config.real_physics.backend == 'auto':
         # Driven from outside, it is here for its shapes alone: nothing is to be traced for them.
         shapes = dataclasses.replace(config.real_physics, backend='mujoco')
@@ -64,7 +62,9 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] = ()) -> Pr
     members = member_configs(chunked)
     agent = make_agent(chunked, simulator, make_network(chunked))
     parts = chunked, members, agent, real, over_devices, at_once
-    return StepwisePrograms(*parts, own_systems=real_systems) if stepwise else Programs(*parts)
+    if not stepwise:
+        return Programs(*parts)
+    return StepwisePrograms(*parts, own_systems=real_systems or ())
 
 
 def _physics(task: Task, config: Config, which: str) -> Simulator:
@@ -75,12 +75,17 @@ def _physics(task: Task, config: Config, which: str) -> Simulator:
         raise ConfigError(field, error.value, error.allowed) from None
 
 
-def _check_real_systems(config: Config, real_systems: Sequence[RealSystem]) -> None:
+def _check_real_systems(config: Config, task: Task, real_systems: Sequence[RealSystem]) -> None:
+    if config.real_system == 'mujoco':
+        load_model(task, config.real_physics)
+    if config.real_system == 'gymnasium':
+        check_gymnasium(task)
     own, wanted = config.real_system == 'own', len(config.members)
     if own and len(real_systems) != wanted:
         raise ConfigError(
-            'real_systems', len(real_systems), f'{wanted} systems, one a member, to be given to '
-            "mpq_jax.train or evaluate when real_system is 'own'"
+            'real_systems', len(real_systems), f"{wanted} systems, one a member, when real_system "
+            "is 'own': in Python, mpq_jax.train(config, run_dir, real_systems=[...]), with "
+            'resume=True to go on, or mpq_jax.evaluate(run_dir, real_systems=[...])'
         )  # fmt: skip
     if real_systems and not own:
         raise ConfigError('real_system', config.real_system, "'own' when real_systems are given")
