@@ -64,13 +64,13 @@ def test_a_trajectory_ends_where_it_diverges_and_others_go_on():
     starts = jax.vmap(lambda q, v: at(simulator, q, v))(
         jnp.array([[1.0], [0.0]]), jnp.array([[1.0], [0.0]])
     )
-    readings, last = jax.jit(
+    readings, states = jax.jit(
         jax.vmap(lambda state: simulator.trajectory(model, state, actions))
     )(starts)  # fmt: skip
     speed = np.cumprod(np.full(8, 1 - 0.02 * 400.0))
     np.testing.assert_allclose(readings.qvel[0, 1:9, 0], speed, rtol=1e-5)
-    assert np.isnan(readings.qpos[0, 11:]).all() and np.isnan(last.qpos[0]).all()
-    assert not readings.qpos[1].any() and not last.qpos[1].any()
+    assert np.isnan(readings.qpos[0, 11:]).all() and np.isnan(states.qpos[0, -1]).all()
+    assert not readings.qpos[1].any() and not states.qpos[1].any()
     heard.take()
 
 

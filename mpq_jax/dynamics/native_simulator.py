@@ -32,7 +32,7 @@ class _Physics(NamedTuple):
 
     qpos: Any  # [B, T + 1, nq]
     qvel: Any  # [B, T + 1, nv]
-    act: Any  # [B, na], at the end
+    act: Any  # [B, T + 1, na]
     sensordata: Any  # [B, T + 1, ns]
 
 
@@ -54,18 +54,20 @@ def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         shapes = _Physics(
             jax.ShapeDtypeStruct((count, model.nq), jnp.float32),
             jax.ShapeDtypeStruct((count, model.nv), jnp.float32),
-            jax.ShapeDtypeStruct((model.na,), jnp.float32),
+            jax.ShapeDtypeStruct((count, model.na), jnp.float32),
             jax.ShapeDtypeStruct((count, model.nsensordata), jnp.float32),
         )
         arguments = (values, state.qpos, state.qvel, state.act, actions)
         result = jax.pure_callback(native, shapes, *arguments, vmap_method='expand_dims')
         readings = Reading(result.qpos, result.qvel, named(result.sensordata))
-        last = State(result.qpos[-1], result.qvel[-1], result.act, state.warmstart, state.variables)
-        return Trajectory(readings, last)
+        held = jax.tree.map(
+            lambda x: jnp.broadcast_to(x, (count, *x.shape)), (state.warmstart, state.variables)
+        )
+        return Trajectory(readings, State(result.qpos, result.qvel, result.act, *held))
 
     def step(values, state: State, action):
-        readings, following = trajectory(values, state, action[None])
-        return following, jax.tree.map(lambda x: x[0], readings)
+        readings, states = trajectory(values, state, action[None])
+        return jax.tree.map(lambda x: x[1], states), jax.tree.map(lambda x: x[0], readings)
 
     def read(values, state: State) -> Reading:
         if not sensors:
@@ -157,7 +159,7 @@ class _NativeRollouts:
         qpos, qvel, act = np.split(states, [nq, nq + nv], axis=-1)
         none = np.zeros((*qpos.shape[:2], 0))
         sensors = np.concatenate(sensed, axis=1) if self.model.nsensordata else none
-        return _Physics(qpos, qvel, act[:, -1], sensors)
+        return _Physics(qpos, qvel, act, sensors)
 
     def _span(self, models: list, start: np.ndarray, actions: np.ndarray):
         """States and sensors of every physics step of control steps that need no state between."""

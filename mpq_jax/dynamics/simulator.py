@@ -26,8 +26,8 @@ class State(NamedTuple):
 class Trajectory(NamedTuple):
     """What a backend that takes all steps at once gives back."""
 
-    readings: Reading  # [T + 1]
-    state: State  # after the last step
+    readings: Reading  # [T + 1], from the start on
+    states: State  # [T + 1]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,6 +66,18 @@ class Simulator:
         return jax.tree.map(lambda leaf: leaf[0], self.make_models(values))
 
 
+class Along(NamedTuple):
+    """A trajectory from its start to its last state, where a rollout is asked to keep it.
+
+    Past a termination the entries are filling: those of the state in which it ended, or of what
+    the physics would have done.
+    """
+
+    states: State  # [T + 1]
+    readings: Reading  # [T + 1]
+    observations: jax.Array  # [T + 1, no]
+
+
 class Rollout(NamedTuple):
     """A plan carried out on one model; `[T]` is the number of model steps.
 
@@ -78,70 +90,89 @@ class Rollout(NamedTuple):
     reading: Reading  # of that state
     # Whether no state before the last one terminated, bool; None for tasks that never terminate.
     alive: jax.Array | None = None
+    along: Along | None = None
 
 
-def rollout(simulator: Simulator, model: Model, state: State, actions: jax.Array) -> Rollout:
-    """Takes actions `[T, nu]` one after the other; T = 0 only reads the state."""
-    task, variables = simulator.task, state.variables
+def rollout(
+    simulator: Simulator, model: Model, state: State, actions: jax.Array, keep: bool = False
+) -> Rollout:
+    """Takes actions `[T, nu]` one after the other; T = 0 only reads the state.
 
-    def step(state, action):
-        following, reading = simulator.step(model, state, action)
-        return following, task.cost(reading, variables, action)
-
-    if task.terminated is not None:
-        return _terminating_rollout(simulator, model, state, actions)
-    if simulator.trajectory is not None:
-        before, last, state = _readings(simulator, model, state, actions)
-        costs = jax.vmap(task.cost, in_axes=(0, None, 0))(before, variables, actions)
-        return Rollout(costs, state, last)
-    if actions.shape[0]:
-        state, costs = jax.lax.scan(step, state, actions)
-    else:
-        costs = jnp.zeros(0)
-    return Rollout(costs, state, simulator.read(model, state))
+    With `keep`, `along` holds every state on the way.
+    """
+    roll = _all_at_once if simulator.trajectory is not None else _step_by_step
+    result, before = roll(simulator, model, state, actions, keep)
+    if not keep:
+        return result
+    states, readings = jax.tree.map(
+        lambda first, last: jnp.concatenate([first, last[None]]),
+        before,
+        (result.state, result.reading),
+    )
+    observe = jax.vmap(simulator.task.observe, in_axes=(0, None))
+    return result._replace(along=Along(states, readings, observe(readings, state.variables)))
 
 
-def _terminating_rollout(simulator: Simulator, model: Model, start: State, actions) -> Rollout:
-    """The same for a task that terminates: every step looks whether it is still alive."""
+def _all_at_once(
+    simulator: Simulator, model: Model, start: State, actions, keep: bool
+) -> tuple[Rollout, Any]:
+    """By a backend that takes all steps itself; and the states and readings before each step."""
     task, variables = simulator.task, start.variables
+    assert simulator.trajectory is not None
+    readings, states = simulator.trajectory(model, start, actions)
+    before, (last_state, last) = (
+        jax.tree.map(lambda x, at=at: x[at], (states, readings)) for at in (slice(-1), -1)
+    )
+    if task.terminated is None:
+        costs = jax.vmap(task.cost, in_axes=(0, None, 0))(before[1], variables, actions)
+        return Rollout(costs, last_state, last), before
 
-    def look(alive, reading, action):
-        """Whether s_{t+1} is reached, and the cost of s_t: NaN if it is not finite itself."""
-        ends, ending_cost = ending(task, reading, variables)
-        cost = jnp.where(ends, ending_cost, task.cost(reading, variables, action))
-        cost = jnp.where(all_finite(reading), cost, jnp.nan)
-        return alive & ~ends, jnp.where(alive, cost, 0.0)
+    def look(alive, item):
+        return _look(task, variables, alive, *item)
+
+    alive, costs = jax.lax.scan(look, jnp.array(True), (before[1], actions))
+    return Rollout(costs, last_state, last, alive), before
+
+
+def _step_by_step(
+    simulator: Simulator, model: Model, start: State, actions, keep: bool
+) -> tuple[Rollout, Any]:
+    """By a scan over `simulator.step`; and the states and readings before each step, if kept."""
+    task, variables = simulator.task, start.variables
+    terminates = task.terminated is not None
 
     def step(carry, action):
         state, alive = carry
         following, reading = simulator.step(model, state, action)
-        alive, cost = look(alive, reading, action)
-        state = jax.tree.map(lambda new, old: jnp.where(alive, new, old), following, state)
-        return (state, alive), cost
+        if terminates:
+            alive, cost = _look(task, variables, alive, reading, action)
+            following = jax.tree.map(lambda new, old: jnp.where(alive, new, old), following, state)
+        else:
+            cost = task.cost(reading, variables, action)
+        return (following, alive), (cost, (state, reading) if keep else ())
 
-    alive = jnp.array(True)
-    if simulator.trajectory is not None:
-        before, last, state = _readings(simulator, model, start, actions)
-        alive, costs = jax.lax.scan(lambda alive, x: look(alive, *x), alive, (before, actions))
-        return Rollout(costs, state, last, alive)
-    if not actions.shape[0]:
-        return Rollout(jnp.zeros(0), start, simulator.read(model, start), alive)
-    (state, alive), costs = jax.lax.scan(step, (start, alive), actions)
-    return Rollout(costs, state, simulator.read(model, state), alive)
+    carry = start, jnp.array(True) if terminates else None
+    if actions.shape[0]:
+        (state, alive), (costs, before) = jax.lax.scan(step, carry, actions)
+    else:
+        (state, alive), costs = carry, jnp.zeros(0)
+        here = jax.eval_shape(lambda: (start, simulator.read(model, start)))
+        before = jax.tree.map(lambda x: jnp.zeros((0, *x.shape), x.dtype), here)
+    return Rollout(costs, state, simulator.read(model, state), alive), before
+
+
+def _look(task: Task, variables: Variables, alive, reading: Reading, action):
+    """Whether s_{t+1} is reached, and the cost of s_t: NaN if it is not finite itself."""
+    ends, ending_cost = ending(task, reading, variables)
+    cost = jnp.where(ends, ending_cost, task.cost(reading, variables, action))
+    cost = jnp.where(all_finite(reading), cost, jnp.nan)
+    return alive & ~ends, jnp.where(alive, cost, 0.0)
 
 
 def ending(task: Task, reading: Reading, variables: Variables) -> tuple[jax.Array, jax.Array]:
     """Whether a task that can terminate does so here, and what that costs."""
     assert task.terminated is not None and task.terminal_cost is not None  # checked when loaded
     return task.terminated(reading, variables), task.terminal_cost(reading, variables)
-
-
-def _readings(simulator: Simulator, model: Model, state: State, actions):
-    """Of a backend that takes all steps at once: readings `[T]`, the last one, the last state."""
-    assert simulator.trajectory is not None
-    readings, state = simulator.trajectory(model, state, actions)
-    before, last = (jax.tree.map(lambda x, at=at: x[at], readings) for at in (slice(-1), -1))
-    return before, last, state
 
 
 def all_finite(tree) -> jax.Array:
