@@ -26,6 +26,43 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return '\n\n'.join(parts) + '\n'
 
 
+_SUMMARY = (
+    "| task | no control | MPPI, its own λ | MPPI, the paper's λ | SoftQ, its own λ | MPQ | "
+    'MPQ in the paper |'
+)
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """One line a task, as the README has it: all training episodes, MPPI at MPQ's horizon."""
+    lines = [_SUMMARY, _rule(_SUMMARY)]
+    for task in dict.fromkeys(row['task'] for row in rows):
+        of_task = [row for row in rows if row['task'] == task]
+        mpq = next(row for row in of_task if row['agent'] == 'mpq')
+        horizon = mpq['planner.horizon']
+        mppi = [
+            row for row in of_task if row['agent'] == 'mppi' and row['planner.horizon'] == horizon
+        ]
+        shown = {row['agent']: row for row in reversed(of_task)} | {'mppi': mppi[0]}
+        cells = [_brief(shown['none']), _brief(mppi[0])]
+        cells.append(_brief(mppi[1]) if len(mppi) > 1 else 'the same')
+        cells += [_brief(shown['softq']), _brief(mpq), _paper(mpq)]
+        sizes = f'{len(mpq["seeds"])} seeds x {mpq["episodes"]}, H={horizon}'
+        lines.append('| ' + ' | '.join([f'{task}, {sizes}', *cells]) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def _brief(row: dict[str, Any]) -> str:
+    worse = ' †' if row.get('better') is False else ''
+    if 'success' not in row['training']:
+        return _figure(row['training']['return'], 0) + worse
+    return _three(row['training']) + worse
+
+
+def _paper(row: dict[str, Any]) -> str:
+    value = row['paper']['training']
+    return '' if value is None else f'{value:.{2 if "success" in row["training"] else 0}f}'
+
+
 def _rule(head: str) -> str:
     return '|' + '---|' * (head.count('|') - 1)
 

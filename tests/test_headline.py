@@ -1,6 +1,7 @@
 """The headline table: what its rows say, held against the episodes they are made of."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from experiments import headline_table, headline_text
 from tests.test_command_line import run
 from tests.test_reproduce import QUIET, made_up
+
+ROOT = Path(__file__).parent.parent
+README, RESULTS = (ROOT / 'README.md').read_text(), ROOT / 'experiments' / 'results' / 'headline'
 
 
 def successes(*rows):
@@ -60,3 +64,12 @@ def test_the_command_runs_on_seeds_that_nothing_was_chosen_on(tmp_path):
         assert ('compiling' in result.stdout) is (seconds == 0)
     refused = run('headline', '--tasks=pendulm', f'--run_dir={tmp_path}')
     assert refused.returncode == 2 and "did you mean 'pendulum'" in refused.stderr
+
+
+def test_the_readme_shows_the_table_that_the_rows_give():
+    rows = json.loads((RESULTS / 'headline.json').read_text())['rows']
+    assert headline_text.summary(rows) in README
+    mpq = next(r for r in rows if (r['task'], r['agent']) == ('ball_in_cup', 'mpq'))
+    share = np.mean(mpq['training']['success']['seeds'])
+    line = next(x for x in README.splitlines() if x.startswith('| ball_in_cup'))
+    assert f'| {share:.2f} [' in line
