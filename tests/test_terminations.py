@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mpq_jax
+from mpq_jax.base.compilation import compile
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import LearnerConfig, PhysicsConfig, PlannerConfig
 from mpq_jax.dynamics import make_simulator
@@ -183,13 +184,18 @@ def stepwise_episode(task, count=2):
     planner = dataclasses.replace(PLANNER, horizon=2)
     agent = Agent(make_simulator(task), None)
     stacked = jax.tree.map(lambda x: jnp.full(count, x), planner)
-    runner = StepwiseRunner(stacked, agent, (), ())
-    program, calls = runner.program, []
-    runner.program = lambda *args: calls.append(None) or program(*args)
+    calls = []
+
+    def counting(control_step, shapes, size):
+        program = programs.setdefault(size, compile(control_step, *shapes))
+        return lambda *args: calls.append(size) or program(*args)
+
+    programs = {}
+    runner = StepwiseRunner(stacked, agent, (), (), counting)
     systems = [Counted(agent.simulator) for _ in range(count)]
     keys = jax.random.split(jax.random.key(0), count)
     episode = runner.run(stacked, (), (), systems, keys, keep_plans=True)
-    return episode, systems, len(calls)
+    return episode, systems, calls
 
 
 def starting_at(places):
@@ -207,7 +213,8 @@ def starting_at(places):
 def test_nothing_is_planned_when_every_episode_has_ended():
     episode, systems, calls = stepwise_episode(clock(6, reset=starting_at([2.0, 4.0])))
     assert [system.steps for system in systems] == [4, 2]
-    assert calls == 5  # the last of them sees that the first member has ended
+    # Half of them go on after the third, and the last sees that the first member has ended.
+    assert calls == [2, 2, 2, 1, 1]
     np.testing.assert_array_equal(episode.summary.env_steps, [4, 2])
     np.testing.assert_array_equal(episode.valid.sum(axis=1), [4, 2])
     np.testing.assert_array_equal(episode.summary.episode_return, [-4.0 - 7.0, -2.0 - 7.0])
@@ -217,9 +224,22 @@ def test_nothing_is_planned_when_every_episode_has_ended():
 
 
 def test_a_member_that_goes_on_is_not_touched_by_one_that_has_ended():
-    """Bit for bit what it does beside a member that goes on too."""
+    """What it does beside a member that goes on too, planned alone once the other has ended."""
     ended, _, calls = stepwise_episode(clock(6, reset=starting_at([-9.0, 4.0])))
     beside, _, _ = stepwise_episode(clock(6, reset=starting_at([-9.0, -9.0])))
-    assert calls == 11
+    assert calls == [2] * 3 + [1] * 8
     for one, other in zip(jax.tree.leaves(ended), jax.tree.leaves(beside), strict=True):
-        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_allclose(one[0], other[0], rtol=1e-5, atol=1e-6)
+
+
+def test_many_members_are_planned_for_as_long_as_they_go_on():
+    """Eight that end one after the other: never more than twice as many plans as are wanted."""
+    starts = [5.0, 4.0, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0]
+    episode, systems, calls = stepwise_episode(clock(6, reset=starting_at(starts)), count=8)
+    lengths = [int(6 - start) for start in starts]
+    assert [system.steps for system in systems] == lengths
+    np.testing.assert_array_equal(episode.summary.env_steps, lengths)
+    np.testing.assert_array_equal(episode.summary.episode_return, [-n - 7.0 for n in lengths])
+    going = [8, *(sum(n > t for n in lengths) for t in range(8))]
+    assert all(size < 2 * max(1, before) for size, before in zip(calls, going, strict=False))
+    assert calls == sorted(calls, reverse=True) and set(calls) == {8, 4, 2, 1}

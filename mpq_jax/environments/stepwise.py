@@ -7,19 +7,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.base.compilation import compile
+from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.base.machine import usable_cores
 from mpq_jax.config import PlannerConfig
 from mpq_jax.dynamics import Model
 from mpq_jax.environments.episode import Episode, assemble, describe, episode_keys
+from mpq_jax.environments.going_members import GoingMembers, stack
 from mpq_jax.environments.real_system import Measurement, RealSystem
 from mpq_jax.planning.agent import Agent, QParams
+
+# (function, shapes of its arguments, number of members) -> the program.
+CompileStep = Callable[[Callable, Sequence, int], CompiledFunction]
+
+
+def _compile_step(control_step: Callable, shapes: Sequence, size: int) -> CompiledFunction:
+    return compile(control_step, *shapes, name=f'act {size}')
 
 
 class StepwiseRunner:
     """Drives one real system a seed; planning is one program, vmapped over the seeds here."""
 
-    def __init__(self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model):
+    def __init__(
+        self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model,
+        compile_step: CompileStep = _compile_step,
+    ):  # fmt: skip
         """Compiles for the shapes given; every argument has the leading seed axis `[S]`."""
         self._seeds = jax.tree.leaves(planner)[0].shape[0]
         self._agent, self._task = agent, agent.simulator.task
@@ -38,11 +49,20 @@ class StepwiseRunner:
         keys = jax.random.split(jax.random.key(0), self._seeds)
         starts = jax.eval_shape(jax.vmap(lambda key: measured_start(agent, key)), keys)
         self._plan = jax.vmap(agent.first_plan)(planner)
-        self.program = compile(
-            control_step, planner, q_params, models, starts, self._plan, keys, jnp.int32(0)
+        self._control_step, self._compile_step = control_step, compile_step
+        self._shapes = jax.eval_shape(
+            lambda *x: x, planner, q_params, models, starts, self._plan, keys
         )
+        self.program_of(self._seeds)
         self._assemble = jax.jit(jax.vmap(assemble))
         self._pool = ThreadPoolExecutor(max_workers=usable_cores())
+
+    def program_of(self, size: int) -> CompiledFunction:
+        """One control step of so many members, compiled when it is first asked for."""
+        shapes = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), self._shapes
+        )
+        return self._compile_step(self._control_step, (*shapes, jnp.int32(0)), size)
 
     def run(
         self,
@@ -58,16 +78,18 @@ class StepwiseRunner:
 
         Systems step in parallel threads. With `keep_plans`, transitions hold the plan at s'.
         `on_step` is told after each control step how far it is. Where every episode has ended,
-        nothing more is planned.
+        nothing more is planned; where half of them have, for those alone that go on.
         """
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
         now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
         alive = np.ones(self._seeds, bool)
-        plan, history, plans = self._plan, [], []
+        history, plans = [], []
+        going = GoingMembers(
+            self.program_of, self._task.terminated is not None, (planner, q_params, models),
+            self._plan, plan_keys,
+        )  # fmt: skip
         for t in range(self._task.episode_steps):
-            instant, plan, info = self.program(
-                planner, q_params, models, _stack(now), plan, plan_keys, jnp.int32(t)
-            )
+            instant, plan, info = going.act(now, alive, jnp.int32(t))
             actions = np.asarray(instant.action)
             alive = alive & ~np.asarray(instant.terminated)
             after = list(self._pool.map(_advance, systems, actions, alive, now))
@@ -83,14 +105,12 @@ class StepwiseRunner:
                 break
         last = instant
         if alive.any():
-            last, _, _ = self.program(
-                planner, q_params, models, _stack(now), plan, plan_keys, jnp.int32(0)
-            )
+            last, _, _ = going.act(now, alive, jnp.int32(0))
         missing = self._task.episode_steps - len(history)
         nothing = np.zeros(self._seeds, bool)
         history += [(instant, nothing, nothing, info)] * missing
-        instants, valid, broken, info = _stack(history, axis=1)
-        kept = _stack(plans + plans[-1:] * missing, axis=1) if keep_plans else ()
+        instants, valid, broken, info = stack(history, axis=1)
+        kept = stack(plans + plans[-1:] * missing, axis=1) if keep_plans else ()
         return self._assemble(instants, last, valid, broken, info, kept)
 
 
@@ -103,10 +123,6 @@ def measured_start(agent: Agent, key: jax.Array) -> Measurement:
 
 def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement | None:
     return system.step(action) if going else before
-
-
-def _stack(trees: Sequence, axis: int = 0):
-    return jax.tree.map(lambda *leaves: np.stack(leaves, axis=axis), *trees)
 
 
 def _finite(measurement: Measurement | None) -> bool:

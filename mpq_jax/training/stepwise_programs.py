@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpq_jax.base import keys
+from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Episode, Summary
 from mpq_jax.environments.guarded_system import GuardedSystem
@@ -75,16 +76,26 @@ class StepwisePrograms(Programs):
 
     def _runner(self, size: int, numbers: Numbers, q_params: QParams, models) -> StepwiseRunner:
         """Compiled once for each number of systems."""
+        if size not in self._runners:
+            runner = StepwiseRunner(
+                numbers.planner, self.agent, q_params, models, self._compile_step
+            )
+            if self.own_systems and self.real.task.terminated is not None:
+                for smaller in range(1, size.bit_length()):  # not while a robot moves
+                    runner.program_of(size >> smaller)
+            self._runners[size] = runner
+        return self._runners[size]
+
+    def _compile_step(self, control_step, shapes, size: int) -> CompiledFunction:
+        """Runners of different sizes share the programs of members that go on."""
         name = f'act {size}'
-        if name not in self._runners:
+        if name not in self.compiled:
             self.on_compile(name)
-            runner = StepwiseRunner(numbers.planner, self.agent, q_params, models)
-            self._runners[name] = runner
-            self.compiled[name] = runner.program
-        return self._runners[name]
+            self.compiled[name] = compile(control_step, *shapes, name=name)
+        return self.compiled[name]
 
     @functools.cached_property
-    def _runners(self) -> dict[str, StepwiseRunner]:
+    def _runners(self) -> dict[int, StepwiseRunner]:
         return {}
 
     def _systems(self, count: int) -> Sequence[RealSystem]:
