@@ -4,7 +4,9 @@ Of the replay buffer only the filled part is written.
 """
 
 import contextlib
+import errno
 import logging
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +96,7 @@ class Checkpointer:
         try:
             yield
         except Exception as error:
-            raise RunError(f'{self._directory} cannot be written: {_first_line(error)}') from error
+            raise RunError(f'{self._directory} cannot be written: {_write_error(error)}') from error
 
     def restore(self, template: SeedState, config: Config) -> tuple[Checkpoint | None, list[str]]:
         """The latest checkpoint that can be read, and a message for each that could not.
@@ -234,6 +236,13 @@ def _from_saved(saved: dict[str, jax.Array], template: SeedState) -> SeedState:
 
 def _name(path) -> str:
     return jax.tree_util.keystr(path, simple=True, separator='.')
+
+
+def _write_error(error: Exception) -> str:
+    """That the disk is full is said in the system's words: storage libraries have their own."""
+    said, full = _first_line(error), os.strerror(errno.ENOSPC)
+    exhausted = any(words in str(error) for words in (full, 'RESOURCE_EXHAUSTED'))
+    return f'{said} ({full})' if exhausted and full not in said else said
 
 
 def _first_line(error: Exception) -> str:
