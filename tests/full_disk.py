@@ -68,7 +68,7 @@ def rows_written(path: Path) -> dict:
 
 
 def main(path: Path) -> None:
-    config = tiny_lq_config(episodes=5)
+    config = tiny_lq_config(episodes=5, **{'training.checkpoint_interval': 1})
     mount(path, '-o', 'size=2m')
     found = {'csv': rows_written(path / 'csv')}
     run = path / 'run'

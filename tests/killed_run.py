@@ -31,7 +31,8 @@ MOMENTS = {
 
 
 def config():
-    return tiny_lq_config(episodes=8, **{'training.validation_episodes': 1})
+    often = {'training.validation_episodes': 1, 'training.checkpoint_interval': 1}
+    return tiny_lq_config(episodes=8, **often)
 
 
 def plan_kill(seed: int) -> str:

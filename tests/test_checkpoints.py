@@ -143,16 +143,26 @@ def test_a_damaged_latest_checkpoint_is_skipped_or_whole_all_the_same(run, progr
     assert data and data <= set(skipped)
 
 
-def test_a_checkpoint_that_fails_leaves_the_one_before(run, programs, monkeypatch, start):
+FULL = [
+    OSError(28, 'No space left on device'),
+    ValueError('RESOURCE_EXHAUSTED: Error writing "k" in OCDBT database at local file "d/k"'),
+    ValueError(f'Error writing {600 * "k"} [OS error: No space left on device]'),
+    ValueError('Error writing "k"\nNo space left on device'),
+]
+
+
+@pytest.mark.parametrize('error', FULL)
+def test_a_checkpoint_that_fails_leaves_the_one_before(run, programs, monkeypatch, error):
+    """Whatever a storage library calls a full disk."""
     path, checkpoints = run
     checkpointer = Checkpointer(path / 'checkpoints')
     checkpointer.restore(programs.state_shapes(), CONFIG)
 
     def full(*args, **kwargs):
-        raise OSError(28, 'No space left on device')
+        raise error
 
     monkeypatch.setattr(checkpointer._manager, 'save', full)
-    with pytest.raises(RunError, match=r'checkpoints cannot be written.*No space'):
+    with pytest.raises(RunError, match=r'checkpoints cannot be written.*No space left on'):
         checkpointer.save(checkpoints[3]._replace(episode=5))
     checkpointer.close()
     assert sorted(p.name for p in (path / 'checkpoints').iterdir()) == ['episode_3', 'episode_4']

@@ -44,7 +44,9 @@ class TrainingConfig:
     # validation is less than a tenth of the real interaction.
     validation_interval: int = 0
     validation_episodes: int = 4  # per seed, on held-out starts; 0: never validate
-    checkpoint_interval: int = 1  # episodes between checkpoints
+    # Episodes between checkpoints; 0: as often as costs a twentieth of the time at most, and so
+    # that a kill loses no more than a minute or an episode, whichever is longer.
+    checkpoint_interval: int = 0
     checkpoints_to_keep: int = 2
     baselines: bool = False  # run plain MPPI at the same and the long horizon beside it
     memory_gib: float = 0.0  # what a program's temporaries may take; 0: half of what is there
@@ -55,7 +57,7 @@ class TrainingConfig:
     def validate(self) -> None:
         check_at_least('training.validation_interval', self.validation_interval, 0)
         check_at_least('training.validation_episodes', self.validation_episodes, 0)
-        check_at_least('training.checkpoint_interval', self.checkpoint_interval, 1)
+        check_at_least('training.checkpoint_interval', self.checkpoint_interval, 0)
         check_at_least('training.checkpoints_to_keep', self.checkpoints_to_keep, 1)
         check_between('training.memory_gib', self.memory_gib, 0.0, None)
         check_at_least('training.max_restores', self.max_restores, 0)

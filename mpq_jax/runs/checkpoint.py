@@ -4,19 +4,27 @@ Of the replay buffer only the filled part is written.
 """
 
 import contextlib
+import errno
 import functools
 import logging
+import os
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Config, overrides
-from mpq_jax.runs.saved_state import to_host
+from mpq_jax.runs.saved_state import (
+    filled_part,
+    from_saved,
+    is_storage,
+    saved_leaves,
+    saved_shape,
+    to_host,
+)
 
 # Fields that a continued run may change. Of training.*, memory_gib moves rounding (chunks), and
 # validation_* which parameters are best by validation; the rest shapes nothing that is computed.
@@ -25,7 +33,6 @@ _FIXED = ('training.validation_episodes',)  # whose returns the state holds
 _PREFIX = 'episode'
 _LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
 _ORBAX = str(Path(ocp.__file__).parent)
-_STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
 
 
 def _is_not_orbax(record: logging.LogRecord) -> bool:
@@ -39,12 +46,20 @@ class Checkpoint(NamedTuple):
     counters: dict[str, list[int]]  # env, validation and model steps a seed
     config: Config
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether a program took over its arrays: only the result of that program holds them."""
+        leaves = jax.tree.leaves(self.state)
+        return any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves)
+
 
 class Checkpointer:
     """Saves in the background, keeps the latest few, and restores past broken ones."""
 
     def __init__(self, directory: Path, keep: int = 2, read_only: bool = False):
         """With `read_only` nothing in the directory is touched: a run may be writing there."""
+        self._directory, self._read_only = directory, read_only
+        self._begun = self._ended = 0.0  # the last save
         self._quiet = functools.partial(_is_not_orbax)  # its errors are raised, here
         logging.getLogger('absl').addFilter(self._quiet)
         options = ocp.CheckpointManagerOptions(
@@ -52,8 +67,8 @@ class Checkpointer:
             step_prefix=_PREFIX,
             cleanup_tmp_directories=not read_only,
             read_only=read_only,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._saved),
         )
-        self._directory, self._read_only = directory, read_only
         self._manager = ocp.CheckpointManager(
             directory.absolute(), options=options, item_names=('state', 'record')
         )
@@ -66,7 +81,8 @@ class Checkpointer:
         Raises:
           RunError: this or the save before it could not be written.
         """
-        size, filled = len(checkpoint.config.members), _filled(checkpoint.state.buffer)
+        self._begun, self._ended = time.monotonic(), 0.0
+        size, filled = len(checkpoint.config.members), filled_part(checkpoint.state.buffer)
         record = {
             'counters': checkpoint.counters,
             'config': overrides.to_dict(checkpoint.config),
@@ -75,14 +91,28 @@ class Checkpointer:
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(
                 {
-                    name: to_host(leaf, size, filled if name.startswith(_STORAGE) else None)
-                    for name, leaf in _saved_leaves(checkpoint.state).items()
+                    name: to_host(leaf, size, filled if is_storage(name) else None)
+                    for name, leaf in saved_leaves(checkpoint.state).items()
                 }
             ),
             record=ocp.args.JsonSave(record),
         )
         with self._writing():
             self._manager.save(checkpoint.episode, args=arguments)
+
+    @property
+    def save_seconds(self) -> float:
+        """That the last save took, in the background as well; so far, while it goes on.
+
+        Raises:
+          RunError: it could not be written.
+        """
+        with self._writing():
+            self._manager.check_for_errors()
+        return (self._ended or time.monotonic()) - self._begun
+
+    def _saved(self) -> None:
+        self._ended = time.monotonic()
 
     def wait(self) -> None:
         """Until the last save is on disk. Raises RunError where it could not be written."""
@@ -101,7 +131,7 @@ class Checkpointer:
         try:
             yield
         except Exception as error:
-            raise RunError(f'{self._directory} cannot be written: {_first_line(error)}') from error
+            raise RunError(f'{self._directory} cannot be written: {_write_error(error)}') from error
 
     def restore(self, template: Any, config: Config) -> tuple[Checkpoint | None, list[str]]:
         """The latest checkpoint that can be read, and a message for each that could not.
@@ -152,11 +182,11 @@ class Checkpointer:
         filled = _checked(record, len(made_with.members), template.buffer)
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])  # wherever it was made
         shapes = {
-            name: jax.ShapeDtypeStruct(_saved_shape(name, x, filled), x.dtype, sharding=here)
-            for name, x in jax.eval_shape(_saved_leaves, template).items()
+            name: jax.ShapeDtypeStruct(saved_shape(name, x, filled), x.dtype, sharding=here)
+            for name, x in jax.eval_shape(saved_leaves, template).items()
         }
         only = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-        state = _from_saved(self._manager.restore(step, args=only)['state'], template)
+        state = from_saved(self._manager.restore(step, args=only)['state'], template)
         return Checkpoint(step, state, record['counters'], made_with)
 
 
@@ -202,45 +232,11 @@ def _checked(record: dict[str, Any], members: int, buffer: Any) -> int:
     return filled
 
 
-def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _filled(buffer: Any) -> int:
-    """How many transitions to write a member: a power of two, so that few programs compile."""
-    if buffer == ():
-        return 0
-    most = int(np.asarray(buffer.size).max())
-    return min(1 << max(most - 1, 0).bit_length(), buffer.storage.cost.shape[1])
-
-
-def _saved_leaves(state: Any) -> dict[str, jax.Array]:
-    """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out."""
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
-    return {name: leaf for name, leaf in plain.items() if leaf.size}
-
-
-def _saved_shape(name: str, leaf: Any, filled: int) -> tuple[int, ...]:
-    if name.startswith(_STORAGE):
-        return (leaf.shape[0], filled, *leaf.shape[2:])
-    return leaf.shape
-
-
-def _from_saved(saved: dict[str, jax.Array], template: Any) -> Any:
-    def leaf(path, like):
-        if not like.size:
-            return jnp.zeros(like.shape, like.dtype)
-        value = saved[_name(path)]
-        if _name(path).startswith(_STORAGE):
-            return jnp.zeros(like.shape, like.dtype).at[:, : value.shape[1]].set(value)
-        return jax.random.wrap_key_data(value) if _is_key(like) else value
-
-    return jax.tree_util.tree_map_with_path(leaf, template)
-
-
-def _name(path) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator='.')
+def _write_error(error: Exception) -> str:
+    """That the disk is full is said in the system's words: storage libraries have their own."""
+    said, full = _first_line(error), os.strerror(errno.ENOSPC)
+    exhausted = any(words in str(error) for words in (full, 'RESOURCE_EXHAUSTED'))
+    return f'{said} ({full})' if exhausted and full not in said else said
 
 
 def _first_line(error: Exception) -> str:

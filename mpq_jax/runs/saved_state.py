@@ -1,7 +1,53 @@
-"""tmp"""
+"""How a run's state lies in a checkpoint: leaves by path, of the buffer the filled part."""
+
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+_STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
+
+
+def is_storage(name: str) -> bool:
+    """Whether a leaf of that name has the buffer's capacity as its second axis."""
+    return name.startswith(_STORAGE)
+
+
+def filled_part(buffer: Any) -> int:
+    """How many transitions to write a member: a power of two, so that few programs compile."""
+    if buffer == ():
+        return 0
+    most = int(np.asarray(buffer.size).max())
+    return min(1 << max(most - 1, 0).bit_length(), buffer.storage.cost.shape[1])
+
+
+def saved_leaves(state: Any) -> dict[str, jax.Array]:
+    """What Orbax can hold: leaves by path, typed keys as numbers, empty arrays left out."""
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    plain = {_name(path): jax.random.key_data(x) if _is_key(x) else x for path, x in leaves}
+    return {name: leaf for name, leaf in plain.items() if leaf.size}
+
+
+def saved_shape(name: str, leaf: Any, filled: int) -> tuple[int, ...]:
+    """Of a leaf `[S, ...]` with so much of the buffer."""
+    if is_storage(name):
+        return (leaf.shape[0], filled, *leaf.shape[2:])
+    return leaf.shape
+
+
+def from_saved(saved: dict[str, jax.Array], template: Any) -> Any:
+    """The state of `saved_leaves`, with the room of the template's buffer."""
+
+    def leaf(path, like):
+        if not like.size:
+            return jnp.zeros(like.shape, like.dtype)
+        value = saved[_name(path)]
+        if is_storage(_name(path)):
+            return jnp.zeros(like.shape, like.dtype).at[:, : value.shape[1]].set(value)
+        return jax.random.wrap_key_data(value) if _is_key(like) else value
+
+    return jax.tree_util.tree_map_with_path(leaf, template)
 
 
 def to_host(leaf: jax.Array, size: int, filled: int | None = None) -> np.ndarray:
@@ -17,3 +63,11 @@ def to_host(leaf: jax.Array, size: int, filled: int | None = None) -> np.ndarray
     if filled is not None:
         parts = [part[:, :filled] for part in parts]
     return np.concatenate([np.asarray(part) for part in parts])[:size]
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _name(path) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator='.')

@@ -1,6 +1,8 @@
 """Timing of programs, compilation apart."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,12 +16,24 @@ class Stopwatch:
     def __init__(self, programs: Programs):
         self._programs = programs
         self.seconds = 0.0
+        self.loop_seconds = 0.0  # programs, Python, logging, saving, transfer
 
     def run(self, program, *args) -> tuple[Any, float]:
         """The program's result, when it is there, and the seconds it ran."""
-        compiled, begin = self._programs.compile_seconds, time.perf_counter()
+        begin = self._now
         result = jax.block_until_ready(program(*args))
-        compiling = self._programs.compile_seconds - compiled
-        seconds = time.perf_counter() - begin - compiling
+        seconds = self._now - begin
         self.seconds += seconds
         return result, seconds
+
+    @contextlib.contextmanager
+    def loop(self) -> Iterator[None]:
+        """Around all of the programs and what is done between them."""
+        begin = self._now
+        yield
+        self.loop_seconds = self._now - begin
+
+    @property
+    def _now(self) -> float:
+        """On a clock that stands still while something compiles."""
+        return time.perf_counter() - self._programs.compile_seconds

@@ -1,7 +1,6 @@
 """The thin loop: collect an episode on the real system, learn, validate, log, checkpoint."""
 
 import contextlib
-import time
 from typing import Any
 
 import jax
@@ -13,13 +12,13 @@ from mpq_jax.base.validation import RunError
 from mpq_jax.config import Config
 from mpq_jax.dynamics.physics_warnings import heard
 from mpq_jax.environments.episode import Summary
-from mpq_jax.environments.guarded_system import RealSystemError
 from mpq_jax.figures import plots
 from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.runs.save_schedule import SaveSchedule
 from mpq_jax.training.divergence import IdleMembers, count_restores, too_many_restores
 from mpq_jax.training.episode_rows import episode_rows
 from mpq_jax.training.member import SeedState
@@ -46,6 +45,8 @@ class TrainingLoop:
         self.state: SeedState
         self.episode = 0  # episodes completed
         self.saved = 0  # of these, in a checkpoint
+        self.done: Checkpoint  # after the last of them
+        self.schedule = SaveSchedule(config.training.checkpoint_interval)
         stop.where = self._where
         self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
@@ -54,19 +55,19 @@ class TrainingLoop:
         self.recording: Transition | None = None  # one episode, for the figure
         self.last_steps = 0  # of the first member's last training episode
         self.stopwatch = Stopwatch(programs)
-        self.run_seconds = 0.0  # of the loop's programs, compilation apart
-        self.loop_seconds = 0.0  # these, and Python, logging, checkpoints, transfer
         self.steps_before = 0  # model steps of earlier sessions
 
     def run_to_end(self, resume: bool) -> None:
         checkpointer = Checkpointer(self.run.checkpoints, self.config.training.checkpoints_to_keep)
         try:
-            self._restore(checkpointer) if resume else self._begin()
-            writer = MetricsWriter(
-                self.run.metrics_file, self.run.events, self.episode, self.reporter.say
-            )
+            if not (resume and self._restore(checkpointer)):
+                self.state = self.programs.initial_state()
+            self._note_done()
+            files = self.run.metrics_file, self.run.events
+            writer = MetricsWriter(*files, self.episode, self.reporter.say)
             try:
-                self._loop(writer, checkpointer)
+                with self.stopwatch.loop():
+                    self._loop(writer, checkpointer)
                 checkpointer.wait()
             except RunError as error:
                 with contextlib.suppress(RunError):
@@ -89,16 +90,13 @@ class TrainingLoop:
             f'continue with {self.run.how_to_resume(self.config)}'
         )
 
-    def _begin(self) -> None:
-        self.state = self.programs.initial_state()
-
-    def _restore(self, checkpointer: Checkpointer) -> None:
+    def _restore(self, checkpointer: Checkpointer) -> bool:
+        """Whether there was something to go on from."""
         saved, problems = checkpointer.restore(self.programs.state_shapes(), self.config)
         for problem in problems:
             self.reporter.say(problem)
         if saved is None:
             self.reporter.say(f'{self.run.path} has no checkpoint yet: starting from the beginning')
-            self._begin()
         else:
             self.state = self.programs.layout.placed(saved.state)
             self.episode = self.saved = saved.episode
@@ -106,62 +104,66 @@ class TrainingLoop:
         self.steps_before = self.counters['model_steps'].sum()
         self.run.record_resume(self.config, self.episode)
         self.reporter.start_at(self.episode)
+        return saved is not None
 
-    def _save(self, checkpointer: Checkpointer) -> None:
-        if self.episode == self.saved:
+    def _save(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
+        """What is done, unless it is saved or was lost in a program that failed."""
+        if self.done.episode == self.saved or self.done.is_gone:
             return
-        counters = {name: count.tolist() for name, count in self.counters.items()}
-        checkpointer.save(Checkpoint(self.episode, self.state, counters, self.config))
-        self.saved = self.episode
+        writer.sync()
+        self.schedule.saving()
+        checkpointer.save(self.done)
+        self.saved = self.done.episode
 
     def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
-        begin = time.perf_counter()
-        compiled = self.programs.compile_seconds
-        while self.episode < self.config.episodes and not self.stop:
-            before, self.diverged = self.state, ''
-            try:
-                block = [self._learning_episode()] if self.config.learns else self._playing_block()
-            except RealSystemError:
-                if self.state is before:  # the failed episode left nothing behind
-                    self._save(checkpointer)
-                raise
-            for rows in block:
-                writer.write(rows)
-            self.episode += len(block)
-            hopeless = self.diverged and too_many_restores(self.config, self.counters)
-            finished = hopeless or self.stop or self.episode >= self.config.episodes
-            if finished or self.episode - self.saved >= self.config.training.checkpoint_interval:
-                writer.sync()
-                self._save(checkpointer)
-            self._show(block)
-            self.idle.look(block)
-            if self.diverged:
-                self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
-            if hopeless:
+        try:
+            while self.episode < self.config.episodes and not self.stop:
+                self._next(writer)
+                if self.schedule.due(self.episode - self.saved, checkpointer.save_seconds):
+                    self._save(writer, checkpointer)
+        except Exception:
+            with contextlib.suppress(RunError):
+                self._save(writer, checkpointer)
+            raise
+        self._save(writer, checkpointer)
+
+    def _next(self, writer: MetricsWriter) -> None:
+        """An episode, or a block of them, from its first step to its rows."""
+        self.diverged = ''
+        block = [self._learning_episode()] if self.config.learns else self._playing_block()
+        for rows in block:
+            writer.write(rows)
+        self.episode += len(block)
+        self._note_done()
+        self._show(block)
+        self.idle.look(block)
+        if self.diverged:
+            self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
+            if hopeless := too_many_restores(self.config, self.counters):
                 raise RunError(hopeless)
-        compiling = self.programs.compile_seconds - compiled
-        self.loop_seconds = time.perf_counter() - begin - compiling
-        self.run_seconds = self.stopwatch.seconds
+
+    def _note_done(self) -> None:
+        counters = {name: count.tolist() for name, count in self.counters.items()}
+        self.done = Checkpoint(self.episode, self.state, counters, self.config)
 
     def _learning_episode(self) -> list[dict[str, Any]]:
         """One episode and, where they are due, a learning round and a validation."""
-        (self.state, summary), collect_seconds = self.stopwatch.run(
+        (self.state, summary), collecting = self.stopwatch.run(
             self.programs.collect, self.state, self.episode
         )
         summary = jax.device_get(summary)
         self._count_acting(summary, 'env_steps')
         self.last_steps = int(summary.env_steps[0])
-        metrics, learn_seconds = None, 0.0
+        metrics, learning = None, 0.0
         if (self.episode + 1) % self.config.learner.episodes_per_round == 0:
-            (self.state, metrics), learn_seconds = self.stopwatch.run(
+            (self.state, metrics), learning = self.stopwatch.run(
                 self.programs.learn, self.state, self.episode
             )
             metrics = jax.device_get(metrics)
             self.counters['model_steps'] += self.programs.model_steps_per_round
             self.diverged = count_restores(metrics, self.counters)
         validation = self._validate_if_due()
-        seconds = collect_seconds, learn_seconds
-        return self._rows(self.episode, summary, seconds, metrics, validation)
+        return self._rows(self.episode, summary, (collecting, learning), metrics, validation)
 
     def _playing_block(self) -> list[list[dict[str, Any]]]:
         """Episodes of an agent that does not learn are independent: a block is one batch."""
@@ -237,8 +239,8 @@ class TrainingLoop:
             finished_episodes=self.episode,
             compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
             temporary_bytes={p.name: p.temporary_bytes for p in compiled},
-            run_seconds=round(self.run_seconds, 3),
-            loop_seconds=round(self.loop_seconds, 3),
+            run_seconds=round(self.stopwatch.seconds, 3),
+            loop_seconds=round(self.stopwatch.loop_seconds, 3),
             model_steps_per_second=round(self._model_steps_per_second),
         )
         self.reporter.say(
