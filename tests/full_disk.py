@@ -72,7 +72,7 @@ def main(path: Path) -> None:
     mount(path, '-o', 'size=2m')
     found = {'csv': rows_written(path / 'csv')}
     run = path / 'run'
-    filling = FillsDisk(path / 'filler', 2)
+    filling = FillsDisk(path / 'filler', 3)  # the save of 2 may be under way
     found['full'] = message_of(mpq_jax.train, config, run, reporter=filling)
     found['checkpoints'] = sorted(os.listdir(run / 'checkpoints'))
     found['full at start'] = message_of(mpq_jax.train, config, path / 'other')

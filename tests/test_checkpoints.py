@@ -183,8 +183,8 @@ OF_ANOTHER_DEVICE = """
 import sys
 from pathlib import Path
 import jax
-from mpq_jax.assembly import make_programs
-from mpq_jax.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from tests.conftest import tiny_lq_config
 
 state = make_programs(tiny_lq_config()).initial_state()

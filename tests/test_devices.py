@@ -12,9 +12,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import jax, numpy as np
-from mpq_jax.assembly import make_programs
-from mpq_jax.batch import to_host
-from mpq_jax.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.runs.saved_state import to_host
+from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from tests.conftest import tiny_config
 
 config = tiny_config(num_seeds=3, variants=({'planner.temperature': 0.1},))

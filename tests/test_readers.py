@@ -79,7 +79,7 @@ def test_a_second_writer_is_refused_and_told_who_writes(trained):
 HOLDER = """
 import sys
 from pathlib import Path
-from mpq_jax.lock import only_writer
+from mpq_jax.runs.lock import only_writer
 with only_writer(Path(sys.argv[1])):
     print('held', flush=True)
     sys.stdin.read()
