@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +11,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import mpq_jax
-from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import make_simulator, rollout
 from mpq_jax.dynamics.mujoco_model import edited_model, load_model
-from mpq_jax.environments.gymnasium_fetch import check_gymnasium
 from mpq_jax.environments.native_system import make_native_systems
 from mpq_jax.suite.fetch_push import HOME, RESTING_HEIGHT
 from mpq_jax.tasks import Reading, load_task
@@ -243,11 +240,3 @@ def test_settings_are_table_3_and_the_planner_is_coarser(task):
     assert paper.learner.target_iterations == 3 and paper.episodes == 160
     assert load_model(task, config.planner_physics).opt.timestep > 0.002
     assert load_model(task, config.real_physics).opt.timestep == 0.002
-
-
-def test_the_stock_environment_asks_for_its_extra(task, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'gymnasium_robotics', None)
-    with pytest.raises(
-        ConfigError, match=r"real_system = 'gymnasium'.*pip install -e '.\[fetch\]'"
-    ):
-        check_gymnasium(task)

@@ -1,5 +1,7 @@
 """The planner's model of FetchPush against Gymnasium-Robotics' own, where that is installed."""
 
+import sys
+
 import jax
 import mujoco
 import numpy as np
@@ -128,3 +130,11 @@ def test_pushes_end_where_the_environments_do(task, recorded):
 def test_another_task_has_no_environment_there():
     with pytest.raises(ConfigError, match=r"task = 'pendulum'.*'fetch_push'"):
         check_gymnasium(load_task('pendulum'))
+
+
+def test_the_stock_environment_asks_for_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gymnasium_robotics', None)
+    with pytest.raises(
+        ConfigError, match=r"real_system = 'gymnasium'.*pip install -e '.\[fetch\]'"
+    ):
+        check_gymnasium(load_task('fetch_push'))

@@ -8,16 +8,13 @@ import numpy as np
 import optax
 import pytest
 
-from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import LearnerConfig, PlannerConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.learning import learner, replay_buffer
 from mpq_jax.learning.q_function import QNetwork
 from mpq_jax.learning.replay_buffer import Transition
-from mpq_jax.planning import mppi
 from mpq_jax.planning.agent import Agent
-from mpq_jax.training import memory
-from tests.conftest import at, lq_task, tiny_config
+from tests.conftest import at, lq_task
 
 PLANNER = PlannerConfig(horizon=1, num_samples=32, num_model_draws=1)
 
@@ -233,33 +230,3 @@ def test_a_partly_filled_buffer_gives_only_what_was_stored():
     batch = transitions(lq_agent().simulator, 3)
     drawn = replay_buffer.sample(stored(batch, 100), jax.random.key(0), 200)
     assert set(np.asarray(drawn.cost).tolist()) == set(np.asarray(batch.cost).tolist())
-
-
-def test_memory_is_estimated_and_chunked(equations_pendulum):
-    config = tiny_config()
-    one = memory.plan_bytes(config, equations_pendulum)
-    roomy = tiny_config(**{'training.memory_gib': 1000 * 2 * one / 2**30})
-    assert memory.plans_at_once(roomy, equations_pendulum, wanted=64, batch=2) == 64
-    tight = tiny_config(**{'training.memory_gib': 10.5 * 2 * one / 2**30})
-    assert memory.plans_at_once(tight, equations_pendulum, wanted=64, batch=2) == 8  # of ten
-    tight = tiny_config(**{'training.memory_gib': 2.5 * one / 2**30})
-    assert memory.members_at_once(tight, equations_pendulum, batch=6) == 2
-    with pytest.raises(ConfigError, match=r'training\.memory_gib'):
-        nothing = tiny_config(**{'training.memory_gib': 0.5 * one / 2**30})
-        memory.members_at_once(nothing, equations_pendulum, batch=6)
-
-
-def test_memory_estimate_covers_what_xla_allots(mjx_pendulum):
-    config = tiny_config(**{'planner.num_samples': 512, 'planner.horizon': 8, 'agent': 'mppi'})
-    models = jax.tree.map(lambda leaf: leaf[None], mjx_pendulum.true_model())
-
-    def plan(state, key):
-        return mppi.plan(
-            config.planner, mjx_pendulum, mjx_pendulum.task.cost, models, state,
-            jnp.zeros((8, 1)), key,
-        )  # fmt: skip
-
-    lowered = jax.jit(plan).lower(at(mjx_pendulum, 1.0, 0.0), jax.random.key(0))
-    allotted = lowered.compile().memory_analysis().temp_size_in_bytes
-    estimate = memory.plan_bytes(config, mjx_pendulum)
-    assert 0.3 * estimate < allotted < 1.2 * estimate

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.dynamics.randomization import draw_parameters
-from mpq_jax.runs.metrics import read_rows
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, parse_sweeps, product
 from mpq_jax.sweep.sweep_directory import SweepDirectory
@@ -224,31 +223,6 @@ def test_another_grid_in_the_same_directory_is_refused(changes, message, tmp_pat
         directory.plan(grid(**(first | changes)))
     assert error.value.field == message and str(tmp_path) in str(error.value)
     assert directory.plan(grid(**(first | {'episodes': 5}))) is not None
-
-
-def test_a_directory_of_something_else_is_refused(tmp_path):
-    (tmp_path / 'notes.txt').write_text('mine')
-    with pytest.raises(RunError, match='no sweep'):
-        run_sweep(grid({'planner.horizon': [2]}), tmp_path)
-
-
-def test_a_cell_that_fails_does_not_take_the_others_with_it(tmp_path, monkeypatch):
-    from mpq_jax.sweep import launch
-
-    train = launch.train
-
-    def sometimes(config, *args, **kwargs):
-        if config.planner.horizon == 2:
-            raise RuntimeError('the machine caught fire')
-        return train(config, *args, **kwargs)
-
-    monkeypatch.setattr(launch, 'train', sometimes)
-    with pytest.raises(
-        RunError, match=r'planner\.horizon=2: RuntimeError: the machine caught fire'
-    ):
-        run_sweep(grid({'planner.horizon': [2, 1]}, episodes=1), tmp_path / 'sweep')
-    done = tmp_path / 'sweep' / 'cells' / 'planner.horizon=1' / 'metrics.csv'
-    assert len(read_rows(done)) == 3
 
 
 def test_controllers_and_evaluation_of_one_variant(swept):
