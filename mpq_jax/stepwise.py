@@ -1,6 +1,7 @@
 """Episodes on real systems that JAX cannot trace: the same agent, one control step at a time."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -42,7 +43,6 @@ class StepwiseRunner:
             control_step, planner, q_params, models, starts, self._controls, keys, jnp.int32(0)
         )
         self._assemble = jax.jit(jax.vmap(assemble))
-        self._pool = ThreadPoolExecutor(max_workers=usable_cores())
 
     def run(
         self,
@@ -56,31 +56,38 @@ class StepwiseRunner:
     ) -> Episode:
         """One episode on each of the S systems, with keys `[S]`; leading axis S throughout.
 
-        Systems step in parallel threads. With `keep_plans`, transitions hold the plan at s'.
+        Systems step in parallel threads, and stop where their episode is over. With `keep_plans`,
+        transitions hold the plan at s'.
         `on_step` is told after each control step how far it is. Where every episode has ended,
         nothing more is planned.
         """
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
-        now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
         alive = np.ones(self._seeds, bool)
         controls, history, plans = self._controls, [], []
-        for t in range(self._task.episode_steps):
-            instant, controls, info = self.program(
-                planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(t)
-            )
-            actions = np.asarray(instant.action)
-            alive = alive & ~np.asarray(instant.terminated)
-            after = list(self._pool.map(_advance, systems, actions, alive, now))
-            answered = np.array([m is not None for m in after])
-            finite = np.array([_finite(m) for m in after]) & np.isfinite(np.asarray(instant.cost))
-            taken, broken = alive & answered & finite, alive & answered & ~finite
-            now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
-            alive = taken
-            history.append((instant, taken, broken, info))
-            plans.append(np.asarray(controls))
-            on_step(f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes')
-            if not alive.any():
-                break
+        with _threads() as threads:
+            now = list(threads.map(lambda system, key: system.reset(key), systems, start_keys))
+            for t in range(self._task.episode_steps):
+                instant, controls, info = self.program(
+                    planner, q_params, models, _stack(now), controls, plan_keys, jnp.int32(t)
+                )
+                actions = np.asarray(instant.action)
+                going = alive & ~np.asarray(instant.terminated)
+                after = list(threads.map(_advance, systems, actions, going, now))
+                answered = np.array([m is not None for m in after])
+                finite = np.array([_finite(m) for m in after])
+                finite = finite & np.isfinite(np.asarray(instant.cost))
+                taken, broken = going & answered & finite, going & answered & ~finite
+                now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
+                _stop(systems, alive & ~taken)
+                alive = taken
+                history.append((instant, taken, broken, info))
+                plans.append(np.asarray(controls))
+                on_step(
+                    f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes'
+                )
+                if not alive.any():
+                    break
+        _stop(systems, alive)
         last = instant
         if alive.any():
             last, _, _ = self.program(
@@ -103,6 +110,23 @@ def measured_start(agent: Agent, key: jax.Array) -> Measurement:
 
 def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement | None:
     return system.step(action) if going else before
+
+
+def _stop(systems: Sequence[RealSystem], which: np.ndarray) -> None:
+    """No control step follows soon: those that can come to rest do so, and keep nobody waiting."""
+    for system, now in zip(systems, which, strict=True):
+        if now and hasattr(system, 'stop'):
+            system.stop()
+
+
+@contextlib.contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """One a core; a failure does not wait for calls that hang."""
+    pool = ThreadPoolExecutor(max_workers=usable_cores())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _stack(trees: Sequence, axis: int = 0):
