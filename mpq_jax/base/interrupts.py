@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 # Shells and schedulers read 128 + the signal's number as: asked to stop, did not fail.
 _EXIT_CODE_BASE = 128
 _PATIENCE_SECONDS = 15.0
+_LAST_SECONDS = 5.0  # for hardware to come to rest, and for the last word
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -19,6 +20,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal_name = ''
         self.where: Callable[[], str] = lambda: ''  # how far the run is, and how it goes on
+        self.before_exit: Callable[[], None] = lambda: None  # what moves comes to rest
 
     def __bool__(self) -> bool:
         return bool(self.signal_name)
@@ -115,8 +117,25 @@ def _next_signal(pipe: int) -> int | None:
 def _leave(number: int, finished: threading.Event) -> None:
     if finished.is_set():
         return
-    where = _current[-1].where() if _current else ''
-    sys.stdout.flush()
-    print(f'\nstopped by {signal.Signals(number).name} {where}', file=sys.stderr)
-    sys.stderr.flush()
+    request = _current[-1] if _current else StopRequest()
+    _within(_LAST_SECONDS, request.before_exit)
+    name = signal.Signals(number).name
+    _within(_LAST_SECONDS, lambda: _say(f'stopped by {name} {request.where()}'))
     os._exit(_EXIT_CODE_BASE + number)
+
+
+def _within(seconds: float, function: Callable[[], None]) -> None:
+    """Calls it, and goes on without it where it hangs, on a full pipe for one, or fails."""
+
+    def call() -> None:
+        with contextlib.suppress(BaseException):
+            function()
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def _say(message: str) -> None:
+    sys.stdout.flush()
+    print(f'\n{message}', file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """A real system that may fail: exceptions, time-outs and wrong shapes end an episode, not a run."""
 
+import math
 import queue
 import threading
 from collections.abc import Callable
@@ -10,6 +11,9 @@ import numpy as np
 
 from mpq_jax.base.validation import RunError
 from mpq_jax.environments.real_system import Measurement, RealSystem
+
+# What a system has before others are let go on: for the call under way, and to come to rest.
+_CALL_SECONDS, _STOP_SECONDS = 1.0, 2.0
 
 
 class RealSystemError(RunError):
@@ -40,7 +44,10 @@ class GuardedSystem:
         self._results: queue.Queue = queue.Queue()
         self._number = 0
         self._ended_well = False
-        threading.Thread(target=self._serve, daemon=True, name=name).start()
+        self._closed, self._free = threading.Event(), threading.Event()
+        self._closing = threading.Lock()
+        self._server = threading.Thread(target=self._serve, daemon=True, name=name)
+        self._server.start()
 
     def reset(self, key: jax.Array) -> Measurement:
         """Starts an episode, again and again where that fails.
@@ -67,11 +74,49 @@ class GuardedSystem:
         """
         return self._tried('step', action)
 
+    def stop(self) -> None:
+        """Brings the system to rest, where it can, before its next call; does not wait for it."""
+        self._calls.put((math.inf, 'stop', None))
+
+    def close(self) -> None:
+        """Brings the system to rest for good, whatever it is doing, within three seconds.
+
+        Calls from now on, and one that waits for its answer, raise RealSystemError.
+        """
+        with self._closing:  # who comes second leaves when the system rests
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            self._calls.put((math.inf, 'stop', None))
+            self._results.put((math.inf, None, self._refusal()))
+            stopping = self._server
+            if not self._free.wait(_CALL_SECONDS):
+                stopping = threading.Thread(target=self._stop, daemon=True)
+                stopping.start()
+            stopping.join(_STOP_SECONDS)
+            if stopping.is_alive():
+                self._say(f'{self._name}: stop failed (no answer within {_STOP_SECONDS:g} s)')
+
+    def _stop(self) -> None:
+        stop = getattr(self._system, 'stop', None)
+        try:
+            if stop is not None:
+                stop()
+        except BaseException as error:  # is not to hide why it was called
+            self._say(f'{self._name}: stop failed ({type(error).__name__}: {error})')
+
+    def _refusal(self) -> RealSystemError:
+        return RealSystemError(f'{self._name} was stopped: nothing drives it any more')
+
     def _tried(self, method: str, argument) -> Measurement | None:
+        if self._closed.is_set():
+            raise self._refusal()
         self._number += 1
         self._calls.put((self._number, method, argument))
         try:
             return self._checked(self._result(method))
+        except RealSystemError:
+            raise
         except Exception as error:  # whatever a user's system raises
             self._failed(method, error)
             return None
@@ -93,12 +138,19 @@ class GuardedSystem:
     def _serve(self) -> None:
         while True:
             number, method, argument = self._calls.get()
+            if self._closed.is_set():  # what was asked before moves nothing now
+                break
+            if method == 'stop':
+                self._stop()
+                continue
             if number < self._number:
                 continue
             try:
                 self._results.put((number, getattr(self._system, method)(argument), None))
             except BaseException as error:
                 self._results.put((number, None, error))
+        self._free.set()
+        self._stop()
 
     def _checked(self, measurement: Measurement) -> Measurement:
         """Of the template's types. Raises ValueError naming what has another shape."""

@@ -42,6 +42,10 @@ class GymnasiumFetchPush:
         self.environment.step(np.asarray(action, np.float32))
         return self._measured()
 
+    def stop(self) -> None:
+        """Closes the environment's windows; it can be reset after that."""
+        self.environment.close()
+
     def _measured(self) -> Measurement:
         """The grip site is the gripper; the block's joint is a free joint, as the task's is."""
         model, data = self.environment.model, self.environment.data

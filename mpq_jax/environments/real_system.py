@@ -18,7 +18,14 @@ class Measurement(NamedTuple):
 
 
 class RealSystem(Protocol):
-    """Anything that can be driven step by step: a simulator, an environment, hardware."""
+    """Anything that can be driven step by step: a simulator, an environment, hardware.
+
+    It may also have `stop()`, which brings it to rest: it is called when no control step follows
+    soon, which is after each episode, and at the end of training or evaluation, however that ends:
+    a signal, a failure of this or of another system, a process that is about to be gone. So it is
+    called more than once; `reset` may follow. Calls come from one thread, one after the other, but
+    where one hangs: after a second `stop` is then called beside it, and has two seconds.
+    """
 
     task: Task
 

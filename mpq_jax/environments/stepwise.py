@@ -1,6 +1,7 @@
 """Episodes on real systems that JAX cannot trace: the same agent, one control step at a time."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -55,7 +56,6 @@ class StepwiseRunner:
         )
         self.program_of(self._seeds)
         self._assemble = jax.jit(jax.vmap(assemble))
-        self._pool = ThreadPoolExecutor(max_workers=usable_cores())
 
     def program_of(self, size: int) -> CompiledFunction:
         """One control step of so many members, compiled when it is first asked for."""
@@ -76,36 +76,42 @@ class StepwiseRunner:
     ) -> Episode:
         """One episode on each of the S systems, with keys `[S]`; leading axis S throughout.
 
-        Systems step in parallel threads. With `keep_plans`, transitions hold the plan at s'.
+        Systems step in parallel threads, and stop where their episode is over. With `keep_plans`,
+        transitions hold the plan at s'.
         `on_step` is told after each control step how far it is. Where every episode has ended,
         nothing more is planned; where half of them have, for those alone that go on.
         """
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
-        now = list(self._pool.map(lambda system, key: system.reset(key), systems, start_keys))
         alive = np.ones(self._seeds, bool)
         history, plans = [], []
-        going = GoingMembers(
+        planned = GoingMembers(
             self.program_of, self._task.terminated is not None, (planner, q_params, models),
             self._plan, plan_keys,
         )  # fmt: skip
-        for t in range(self._task.episode_steps):
-            instant, plan, info = going.act(now, alive, jnp.int32(t))
-            actions = np.asarray(instant.action)
-            alive = alive & ~np.asarray(instant.terminated)
-            after = list(self._pool.map(_advance, systems, actions, alive, now))
-            answered = np.array([m is not None for m in after])
-            finite = np.array([_finite(m) for m in after]) & np.isfinite(np.asarray(instant.cost))
-            taken, broken = alive & answered & finite, alive & answered & ~finite
-            now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
-            alive = taken
-            history.append((instant, taken, broken, info))
-            plans.append(jax.tree.map(np.asarray, plan))
-            on_step(f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes')
-            if not alive.any():
-                break
+        with _threads() as threads:
+            now = list(threads.map(lambda system, key: system.reset(key), systems, start_keys))
+            for t in range(self._task.episode_steps):
+                instant, plan, info = planned.act(now, alive, jnp.int32(t))
+                going = alive & ~np.asarray(instant.terminated)
+                after = list(threads.map(_advance, systems, np.asarray(instant.action), going, now))
+                answered = np.array([m is not None for m in after])
+                finite = np.array([_finite(m) for m in after])
+                finite = finite & np.isfinite(np.asarray(instant.cost))
+                taken, broken = going & answered & finite, going & answered & ~finite
+                now = [new if ok else old for new, ok, old in zip(after, taken, now, strict=True)]
+                _stop(systems, alive & ~taken)
+                alive = taken
+                history.append((instant, taken, broken, info))
+                plans.append(jax.tree.map(np.asarray, plan))
+                on_step(
+                    f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes'
+                )
+                if not alive.any():
+                    break
+        _stop(systems, alive)
         last = instant
         if alive.any():
-            last, _, _ = going.act(now, alive, jnp.int32(0))
+            last, _, _ = planned.act(now, alive, jnp.int32(0))
         missing = self._task.episode_steps - len(history)
         nothing = np.zeros(self._seeds, bool)
         history += [(instant, nothing, nothing, info)] * missing
@@ -123,6 +129,23 @@ def measured_start(agent: Agent, key: jax.Array) -> Measurement:
 
 def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement | None:
     return system.step(action) if going else before
+
+
+def _stop(systems: Sequence[RealSystem], which: np.ndarray) -> None:
+    """No control step follows soon: those that can come to rest do so, and keep nobody waiting."""
+    for system, now in zip(systems, which, strict=True):
+        if now and hasattr(system, 'stop'):
+            system.stop()
+
+
+@contextlib.contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """One a core; a failure does not wait for calls that hang."""
+    pool = ThreadPoolExecutor(max_workers=usable_cores())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _finite(measurement: Measurement | None) -> bool:

@@ -1,5 +1,6 @@
 """Test episodes of a trained run, on starts that training never saw."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,10 +98,11 @@ def evaluate(
     if video is not None:
         check_video(video, played)
     run = RunDirectory(run_dir)
-    with Reporter('evaluate', episodes, console) as reporter:
+    with Reporter('evaluate', episodes, console) as reporter, contextlib.closing(programs):
         for problem in problems:
             reporter.say(problem)
-        programs.on_compile, programs.on_step = reporter.compiling, reporter.working
+        programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
+        programs.on_step = reporter.working
         q_params = programs.parameters(saved.state, parameters)
         summary, recording = _play(programs, saved.state, q_params, episodes, reporter)
         idle = None
@@ -138,5 +140,6 @@ def _play_without_control(
         return None
     programs = make_programs(no_control(config))
     programs.on_compile, programs.on_step = reporter.compiling, reporter.working
-    summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter)
+    with contextlib.closing(programs):
+        summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter)
     return summary

@@ -167,6 +167,9 @@ class Programs:
         wanted = min(wanted, memory.blocks_of(steps))
         return memory.plans_at_once(self.config, self.agent.simulator, wanted, batch)
 
+    def close(self) -> None:
+        """Lets go of what is driven from outside; called at the end, or more than once."""
+
     # The functions of one batch: `vmap` over its members stands here and nowhere else.
 
     def _init(self, numbers: Numbers, seed_keys, models) -> SeedState:

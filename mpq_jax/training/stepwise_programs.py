@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -69,10 +70,25 @@ class StepwisePrograms(Programs):
         )
         runner = self._runner(len(which), numbers, q_params, models)
         keep_plans = purpose == 'train' and self.config.learner.warm_start
-        return runner.run(
-            numbers.planner, q_params, models, self._systems(len(which)), episode_keys, keep_plans,
-            self.on_step,
-        )  # fmt: skip
+        try:
+            return runner.run(
+                numbers.planner, q_params, models, self._systems(len(which)), episode_keys,
+                keep_plans, self.on_step,
+            )  # fmt: skip
+        except BaseException:  # before anything is saved or said: the others still move
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Brings every system to rest, in parallel; own ones are not driven after that."""
+        closing: list[Callable[[], None]] = [s.close for s in self.__dict__.get('_guarded', ())]
+        copies = self.__dict__.pop('_copies', ())
+        closing += [copy.stop for copy in copies if hasattr(copy, 'stop')]
+        threads = [threading.Thread(target=close, daemon=True) for close in closing]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _runner(self, size: int, numbers: Numbers, q_params: QParams, models) -> StepwiseRunner:
         """Compiled once for each number of systems."""
@@ -111,7 +127,7 @@ class StepwisePrograms(Programs):
         return self._copies[:count]
 
     @functools.cached_property
-    def _guarded(self) -> list[RealSystem]:
+    def _guarded(self) -> list[GuardedSystem]:
         settings = self.config.training
         template = jax.eval_shape(functools.partial(measured_start, self.agent), jax.random.key(0))
         return [

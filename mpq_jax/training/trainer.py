@@ -1,5 +1,6 @@
 """A run from its config to its end: `train`."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,7 +60,10 @@ def train(
         run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
     label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
-    with only_writer(run.path), reporter, stop_on_signals() as stop:
+    with (
+        only_writer(run.path), reporter, stop_on_signals() as stop, contextlib.closing(programs)
+    ):  # fmt: skip
+        stop.before_exit = programs.close
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
         programs.on_step = reporter.working
         TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)

@@ -1,0 +1,155 @@
+"""Hardware comes to rest whenever nothing will drive it soon, however that came about."""
+
+import io
+import os
+import signal
+import threading
+import time
+
+import pytest
+from rich.console import Console
+
+import mpq_jax
+from mpq_jax.base import interrupts
+from mpq_jax.base.validation import RunError
+from mpq_jax.environments.guarded_system import RealSystemError
+from mpq_jax.runs.checkpoint import Checkpointer
+from tests.test_run_faults import FaultySystem, guarded, own_config, raises
+
+STEPS = 10
+
+
+class Stopping(FaultySystem):
+    """Notes what is called, in one log for all that share it."""
+
+    def __init__(self, log, faults=(), name=''):
+        super().__init__(dict(faults))
+        self.log, self.name = log, name
+
+    def reset(self, key):
+        self.log.append(f'reset{self.name}')
+        return super().reset(key)
+
+    def step(self, action):
+        self.log.append(f'step{self.name}')
+        return super().step(action)
+
+    def stop(self):
+        self.log.append(f'stop{self.name}')
+
+
+class Unstoppable(Stopping):
+    def stop(self):
+        super().stop()
+        raise ConnectionError('no brake')
+
+
+def one_seed(**changes):
+    return own_config(num_seeds=1, **{'episodes': 2, 'training.real_system_retries': 0} | changes)
+
+
+def test_a_system_stops_after_each_episode_and_at_the_end(tmp_path):
+    log, episode = [], ['reset', *['step'] * STEPS, 'stop']
+    run = mpq_jax.train(one_seed(), tmp_path / 'run', real_systems=[Stopping(log)])
+    assert log == [*episode * 2, 'stop']
+    log.clear()
+    mpq_jax.evaluate(run.path, 2, real_systems=[Stopping(log)])
+    assert log == [*episode * 2, 'stop']
+
+
+def test_a_system_whose_episode_ends_early_does_not_wait_for_the_others(tmp_path):
+    log = []
+    systems = [Stopping(log, {(0, 3): raises}, ' 0'), Stopping(log, name=' 1')]
+    config = own_config(episodes=1)
+    mpq_jax.train(config, tmp_path / 'run', real_systems=systems, console=Console(io.StringIO()))
+    assert log.index('stop 0') < log.index('stop 1')
+    assert log[log.index('stop 0') :].count('step 1') >= STEPS - 5
+
+
+def test_a_failure_of_one_stops_all_before_anything_is_saved(tmp_path, monkeypatch):
+    log, save = [], Checkpointer.save
+    monkeypatch.setattr(Checkpointer, 'save', lambda *a: (log.append('save'), save(*a)))
+    systems = [Stopping(log, {(1, 4): raises}, ' 0'), Unstoppable(log, name=' 1')]
+    config = own_config(**{'training.real_system_retries': 0, 'training.checkpoint_interval': 9})
+    said = io.StringIO()
+    with pytest.raises(RunError, match=r'(?s)cable out.*after episode 1 of 6'):
+        mpq_jax.train(
+            config, tmp_path / 'run', real_systems=systems, console=Console(file=said, width=200)
+        )
+    assert sorted(log[log.index('save') - 2 :]) == ['save', 'stop 0', 'stop 1']
+    assert 'real system 1: stop failed (ConnectionError: no brake)' in said.getvalue()
+
+
+def test_an_evaluation_that_fails_stops_all(tmp_path):
+    log = []
+    run = mpq_jax.train(one_seed(), tmp_path / 'run', real_systems=[Stopping([])])
+    with pytest.raises(RunError, match='cable out'):
+        mpq_jax.evaluate(run.path, 1, real_systems=[Stopping(log, {(0, 4): raises})])
+    assert log == ['reset', *['step'] * 5, 'stop']
+
+
+def test_a_process_that_has_to_leave_stops_what_moves(tmp_path, monkeypatch):
+    log = []
+    monkeypatch.setattr(os, '_exit', lambda code: log.append(f'exit {code}'))
+
+    def leaves(measurement):
+        interrupts._leave(signal.SIGTERM, threading.Event())
+
+    with pytest.raises(RunError, match='was stopped'):
+        mpq_jax.train(one_seed(), tmp_path / 'run', real_systems=[Stopping(log, {(0, 2): leaves})])
+    assert log[:6] == ['reset', *['step'] * 3, 'stop', 'exit 143']
+
+
+class Hanging:
+    """Hangs in a step until it is let go."""
+
+    def __init__(self):
+        self.log, self.let_go, self.entered = [], threading.Event(), threading.Event()
+
+    def step(self, action):
+        self.log.append(action)
+        self.entered.set()
+        self.let_go.wait(20)
+
+    def stop(self):
+        self.log.append('stop')
+
+
+def test_a_system_that_is_closed_takes_no_step_that_was_queued():
+    own = Hanging()
+    system, _ = guarded(own, timeout=0, retries=9)
+    raised = []
+
+    def drive(action):
+        try:
+            system.step(action)
+        except RealSystemError as error:
+            raised.append(error)
+
+    drivers = [threading.Thread(target=drive, args=(name,)) for name in 'ab']
+    for driver in drivers:
+        driver.start()
+        assert own.entered.wait(5)
+    while system._calls.empty():  # b stands behind a
+        time.sleep(0.01)
+    begin = time.monotonic()
+    system.close()
+    assert own.log == ['a', 'stop'] and time.monotonic() - begin < 3
+    own.let_go.set()
+    system._server.join(5)
+    assert own.log == ['a', 'stop', 'stop']  # what hung may have moved it
+    with pytest.raises(RealSystemError, match='arm was stopped'):
+        system.step('c')
+    for driver in drivers:
+        driver.join(0.1)
+    assert raised and 'was stopped' in str(raised[0])
+
+
+def test_a_stop_that_hangs_keeps_nobody_waiting(monkeypatch):
+    own, forever = Hanging(), threading.Event()
+    own.stop = forever.wait
+    system, said = guarded(own)
+    monkeypatch.setattr('mpq_jax.environments.guarded_system._STOP_SECONDS', 0.1)
+    system.close()
+    forever.set()
+    assert said == ['arm: stop failed (no answer within 0.1 s)']
