@@ -9,7 +9,7 @@ from mpq_jax.base.validation import ConfigError, NothingLearnedError, RunError, 
 from mpq_jax.config import Config, LearnerConfig, PhysicsConfig, PlannerConfig, TrainingConfig
 from mpq_jax.config.overrides import set_fields
 from mpq_jax.dynamics import Simulator, State, make_simulator, rollout
-from mpq_jax.environments.real_system import Measurement, RealSystem
+from mpq_jax.environments.real_system import EpisodeEnded, Measurement, RealSystem
 from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
 from mpq_jax.evaluation.evaluator import evaluate
 from mpq_jax.planning import free_energy, plan, state_value
@@ -25,6 +25,7 @@ __all__ = [
     'Config',
     'ConfigError',
     'Controller',
+    'EpisodeEnded',
     'LearnerConfig',
     'Measurement',
     'NothingLearnedError',

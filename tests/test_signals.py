@@ -93,4 +93,52 @@ def test_a_process_that_notices_may_finish_what_it_saves(start):
     process = start(ATTENTIVE)
     process.send_signal(signal.SIGTERM)
     returncode, output, errors, _ = exit_of(process)
-    assert (returncode, output, errors) == (143, 'saved SIGTERM\n', '')
+    assert (returncode, output) == (143, 'saved SIGTERM\n')
+    assert errors.strip() == 'stopping; once more to leave at once'
+
+
+# As `mpq_jax.train` in a script: no entry point around it.
+IN_A_SCRIPT = BUSY.replace('interrupts.exit_when_busy(patience=PATIENCE), ', '')
+
+
+def test_a_script_that_is_busy_ends_at_a_second_ctrl_c_without_a_crash(start):
+    process = start(IN_A_SCRIPT)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    returncode, _, errors, seconds = exit_of(process)
+    assert returncode == 130 and seconds < 5
+    assert 'after episode 3 of 9; continue' in errors and 'Traceback' not in errors
+
+
+def test_at_a_prompt_one_ctrl_c_ends_nothing(start):
+    """Somebody's notebook has more in it than this run."""
+    process = start('import sys\nsys.ps1 = ">>> "' + BUSY.replace('PATIENCE', '0.2'))
+    process.send_signal(signal.SIGINT)
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert exit_of(process)[0] == 130
+
+
+LOOP = """
+import asyncio
+async def main():
+    loop = asyncio.get_running_loop()
+    heard = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, heard.set)
+    with interrupts.exit_when_busy():
+        print('busy', flush=True)
+        await asyncio.wait_for(heard.wait(), 20)
+    print('heard', flush=True)
+import signal
+asyncio.run(main())
+"""
+
+
+def test_an_event_loop_still_hears_its_signals(start):
+    process = start(LOOP)
+    process.send_signal(signal.SIGUSR1)
+    returncode, output, _, _ = exit_of(process)
+    assert (returncode, output) == (0, 'heard\n')

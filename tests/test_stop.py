@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from mpq_jax.base import interrupts
 from mpq_jax.base.validation import RunError
 from mpq_jax.environments.guarded_system import RealSystemError
 from mpq_jax.runs.checkpoint import Checkpointer
+from mpq_jax.runs.metrics import read_rows
 from tests.test_run_faults import FaultySystem, guarded, own_config, raises
 
 STEPS = 10
@@ -61,7 +63,9 @@ def test_a_system_whose_episode_ends_early_does_not_wait_for_the_others(tmp_path
     log = []
     systems = [Stopping(log, {(0, 3): raises}, ' 0'), Stopping(log, name=' 1')]
     config = own_config(episodes=1)
-    mpq_jax.train(config, tmp_path / 'run', real_systems=systems, console=Console(io.StringIO()))
+    mpq_jax.train(
+        config, tmp_path / 'run', real_systems=systems, console=Console(file=io.StringIO())
+    )
     assert log.index('stop 0') < log.index('stop 1')
     assert log[log.index('stop 0') :].count('step 1') >= STEPS - 5
 
@@ -126,7 +130,7 @@ def test_a_system_that_is_closed_takes_no_step_that_was_queued():
         except RealSystemError as error:
             raised.append(error)
 
-    drivers = [threading.Thread(target=drive, args=(name,)) for name in 'ab']
+    drivers = [threading.Thread(target=drive, args=(name,), daemon=True) for name in 'ab']
     for driver in drivers:
         driver.start()
         assert own.entered.wait(5)
@@ -153,3 +157,31 @@ def test_a_stop_that_hangs_keeps_nobody_waiting(monkeypatch):
     system.close()
     forever.set()
     assert said == ['arm: stop failed (no answer within 0.1 s)']
+
+
+def signals(measurement):
+    os.kill(os.getpid(), signal.SIGINT)
+    return measurement
+
+
+def test_a_stop_is_heard_between_control_steps_and_the_episode_is_played_again(tmp_path):
+    log, config = [], one_seed(episodes=3)
+    with pytest.raises(mpq_jax.Stopped, match=r'after episode 1 of 3.*resume=True') as stopped:
+        mpq_jax.train(config, tmp_path / 'run', real_systems=[Stopping(log, {(1, 3): signals})])
+    assert stopped.value.exit_code == 130
+    advice = re.search(r'continue with (mpq_jax\.train\(.*\))', str(stopped.value)).group(1)
+    assert log == ['reset', *['step'] * STEPS, 'stop', 'reset', *['step'] * 4, 'stop']
+    log.clear()
+    again = eval(advice, {'mpq_jax': mpq_jax, 'config': config, 'real_systems': [Stopping(log)]})
+    assert log.count('reset') == 2
+    whole = mpq_jax.train(config, tmp_path / 'whole', real_systems=[Stopping([])])
+    names = ('episode', 'return', 'q_loss', 'env_steps')
+    rows = [[[row[n] for n in names] for row in read_rows(r.metrics_file)] for r in (again, whole)]
+    assert rows[0] == rows[1]
+
+
+def test_an_evaluation_that_is_stopped_stops_the_system(tmp_path):
+    log, run = [], mpq_jax.train(one_seed(), tmp_path / 'run', real_systems=[Stopping([])])
+    with pytest.raises(mpq_jax.Stopped, match='no evaluation was written'):
+        mpq_jax.evaluate(run.path, 2, real_systems=[Stopping(log, {(0, 2): signals})])
+    assert log == ['reset', *['step'] * 3, 'stop'] and not run.evaluation_file.exists()

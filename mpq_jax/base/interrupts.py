@@ -5,11 +5,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import IO
 
 # Shells and schedulers read 128 + the signal's number as: asked to stop, did not fail.
 _EXIT_CODE_BASE = 128
 _PATIENCE_SECONDS = 15.0
+EPISODE_SECONDS = 10.0  # that an episode which is driven may still take
 _LAST_SECONDS = 5.0  # for hardware to come to rest, and for the last word
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,11 +22,30 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal_name = ''
+        self.since = 0.0  # by time.monotonic(), of the signal
         self.where: Callable[[], str] = lambda: ''  # how far the run is, and how it goes on
         self.before_exit: Callable[[], None] = lambda: None  # what moves comes to rest
 
     def __bool__(self) -> bool:
         return bool(self.signal_name)
+
+    def check(self, patience: float = 0.0) -> None:
+        """Raises Abandoned so many seconds after the program was asked to stop."""
+        if self and time.monotonic() - self.since >= patience:
+            raise Abandoned
+
+    def checked(self, show: Callable[[str], None], patience: float) -> Callable[[str], None]:
+        """`show`, which is called again and again, with that check after it."""
+
+        def show_and_check(text: str) -> None:
+            show(text)
+            self.check(patience)
+
+        return show_and_check
+
+
+class Abandoned(Exception):
+    """What was under way is given up because the program was asked to stop."""
 
 
 class Stopped(Exception):
@@ -42,28 +64,29 @@ class Stopped(Exception):
 
 
 _current: list[StopRequest] = []  # of the runs under way, the innermost last
+_watching = threading.Event()  # whether a watcher is there already
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """The first SIGINT or SIGTERM is only noted; a second one acts as it did before."""
+    """The first SIGINT or SIGTERM is only noted; the process ends at a second one, or if it takes
+    too long (`exit_when_busy`, which this enters). In a thread nothing changes.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.getsignal(number) for number in _NUMBERS}
 
     def note(number, frame):
+        if not request:
+            request.since = time.monotonic()
         request.signal_name = signal.Signals(number).name
-        for which, handler in before.items():
-            if handler is not signal.SIG_IGN:  # as a shell leaves SIGINT in the background
-                signal.signal(which, handler)
 
-    for number in before:
-        signal.signal(number, note)
+    before = {number: signal.signal(number, note) for number in _NUMBERS}
     _current.append(request)
     try:
-        yield request
+        with exit_when_busy():
+            yield request
     finally:
         _current.remove(request)
         for number, handler in before.items():
@@ -75,43 +98,59 @@ def exit_when_busy(patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
     """Ends the process some seconds after a signal, or at a second one, whatever it is doing.
 
     Python handles signals between its own instructions: a compilation or a long program would
-    hold them up. For entry points: the process is gone without a word to its other threads, which
-    is safe because every file of a run is either whole or not there.
+    hold them up, and an exception in the midst of one can crash it. So a thread looks out for them:
+    the process is gone without a word to its other threads, which is safe because every file of a
+    run is either whole or not there. At a prompt or in a notebook only a second signal ends it.
+    Within another one, or in a thread, nothing changes.
     """
+    in_main = threading.current_thread() is threading.main_thread()
+    if _watching.is_set() or not in_main:
+        yield
+        return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     finished = threading.Event()
+    _watching.set()
 
     def watch() -> None:
-        number = _next_signal(reading)
-        if number is None:
-            return
-        timer = threading.Timer(patience, _leave, (number, finished))
-        timer.daemon = True
-        timer.start()
-        again = _next_signal(reading)
-        timer.cancel()
-        if again is not None:
-            _leave(again, finished)
+        with contextlib.closing(os.fdopen(reading, 'rb', buffering=0)) as pipe:
+            number = _next_signal(pipe, before)
+            if number is None:
+                return
+            timer = threading.Timer(patience, _leave, (number, finished))
+            timer.daemon = True
+            if not hasattr(sys, 'ps1'):
+                timer.start()
+            if _current and not finished.is_set():
+                _within(_LAST_SECONDS, lambda: _say('stopping; once more to leave at once'))
+            again = _next_signal(pipe, before)
+            timer.cancel()
+            if again is not None:
+                _leave(again, finished)
 
     threading.Thread(target=watch, daemon=True, name='signals').start()
     try:
         yield
     finally:
         finished.set()
+        _watching.clear()
         signal.set_wakeup_fd(before)
         os.close(writing)
 
 
-def _next_signal(pipe: int) -> int | None:
-    """Waits for one that asks to stop; None at the end of the pipe."""
-    while True:
-        byte = os.read(pipe, 1)
-        if not byte:
-            return None
+def _next_signal(pipe: IO[bytes], former: int) -> int | None:
+    """Waits for one that asks to stop; None at the end of the pipe.
+
+    What is read goes on to the file descriptor that stood there before, an event loop's.
+    """
+    while byte := pipe.read(1):
+        if former >= 0:
+            with contextlib.suppress(OSError):
+                os.write(former, byte)
         if byte[0] in _NUMBERS:
             return byte[0]
+    return None
 
 
 def _leave(number: int, finished: threading.Event) -> None:

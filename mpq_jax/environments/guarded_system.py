@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from mpq_jax.base.validation import RunError
-from mpq_jax.environments.real_system import Measurement, RealSystem
+from mpq_jax.environments.real_system import EpisodeEnded, Measurement, RealSystem
 
 # What a system has before others are let go on: for the call under way, and to come to rest.
 _CALL_SECONDS, _STOP_SECONDS = 1.0, 2.0
@@ -67,7 +67,7 @@ class GuardedSystem:
             self._failed('reset', ValueError('a measurement that is not finite'))
 
     def step(self, action: np.ndarray) -> Measurement | None:
-        """The measurement after a control step; None where that failed: the episode is over.
+        """The measurement after a control step; None: the episode is over, or that failed.
 
         Raises:
           RealSystemError: it failed too often.
@@ -117,6 +117,11 @@ class GuardedSystem:
             return self._checked(self._result(method))
         except RealSystemError:
             raise
+        except EpisodeEnded as end:
+            if method == 'step':
+                return None
+            self._failed(method, end)
+            return None
         except Exception as error:  # whatever a user's system raises
             self._failed(method, error)
             return None
@@ -131,6 +136,8 @@ class GuardedSystem:
                 ) from None
             if number < self._number:
                 continue  # the late answer to a call that was given up
+            if isinstance(error, RealSystemError):
+                self._results.put((number, None, error))  # for all who wait
             if error is not None:
                 raise error
             return result
@@ -154,6 +161,10 @@ class GuardedSystem:
 
     def _checked(self, measurement: Measurement) -> Measurement:
         """Of the template's types. Raises ValueError naming what has another shape."""
+        if measurement is None:
+            raise ValueError(
+                'it returned None: is a `return` missing? An episode ends with EpisodeEnded'
+            )
         given = dict(_named(measurement))
         wanted = dict(_named(self._template))
         for name, like in wanted.items():

@@ -17,6 +17,10 @@ class Measurement(NamedTuple):
     reading: Reading
 
 
+class EpisodeEnded(Exception):
+    """Raised by a real system's `step`: the episode is over, before this step."""
+
+
 class RealSystem(Protocol):
     """Anything that can be driven step by step: a simulator, an environment, hardware.
 
@@ -36,7 +40,9 @@ class RealSystem(Protocol):
     def step(self, action: np.ndarray) -> Measurement | None:
         """Applies an action `[nu]` in [-1, 1] for one control step, and measures after it.
 
-        None ends the episode before this step.
+        Raises:
+          EpisodeEnded: where the episode is to end before this step. Any other exception, and None,
+            is a failure: the episode ends there too, and `training.real_system_retries` counts it.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest, stop_on_signals
 from mpq_jax.base.progress import Reporter
 from mpq_jax.base.validation import RunError, check_at_least
 from mpq_jax.config import Config
@@ -91,6 +92,7 @@ def evaluate(
     Raises:
       RunError: the run names a task of somebody's own, and `task` does not.
       ConfigError: `video` cannot be drawn here; it says what to install.
+      Stopped: Ctrl-C or SIGTERM came; nothing was written.
     """
     check_at_least('episodes', episodes, 1)
     programs, saved, problems = load_run(run_dir, real_systems, task)
@@ -98,16 +100,20 @@ def evaluate(
     if video is not None:
         check_video(video, played)
     run = RunDirectory(run_dir)
-    with Reporter('evaluate', episodes, console) as reporter, contextlib.closing(programs):
+    with (
+        Reporter('evaluate', episodes, console) as reporter,
+        _stopping(programs) as stop,
+        contextlib.closing(programs),
+    ):
         for problem in problems:
             reporter.say(problem)
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
-        programs.on_step = reporter.working
+        programs.on_step = stop.checked(reporter.working, 0.0)
         q_params = programs.parameters(saved.state, parameters)
-        summary, recording = _play(programs, saved.state, q_params, episodes, reporter)
+        summary, recording = _play(programs, saved.state, q_params, episodes, reporter, stop)
         idle = None
         if beside_no_control:
-            idle = _play_without_control(programs.config, played, episodes, reporter)
+            idle = _play_without_control(programs.config, played, episodes, reporter, stop)
     result = describe(programs.config, saved, parameters, summary, idle)
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
     plots.episode_figure(played, recording, run.path / 'episode.png')
@@ -116,7 +122,22 @@ def evaluate(
     return result
 
 
-def _play(programs: Programs, state: SeedState, q_params: QParams, episodes: int, reporter):
+@contextlib.contextmanager
+def _stopping(programs: Programs) -> Iterator[StopRequest]:
+    """Signals give up the episodes under way."""
+    with stop_on_signals() as stop:
+        stop.before_exit = programs.close
+        try:
+            yield stop
+        except Abandoned:
+            name = stop.signal_name
+            raise Stopped(f'stopped by {name}: no evaluation was written', name) from None
+
+
+def _play(
+    programs: Programs, state: SeedState, q_params: QParams, episodes: int,
+    reporter: Reporter, stop: StopRequest,
+):  # fmt: skip
     """Summaries `[B, E]`, and the first episode's transitions."""
     size = programs.episodes_at_once(episodes)
     stopwatch, blocks, recording = Stopwatch(programs), [], None
@@ -128,18 +149,21 @@ def _play(programs: Programs, state: SeedState, q_params: QParams, episodes: int
         done = min(first + size, episodes)
         figure = f'return {np.mean([b.episode_return for b in blocks]):7.0f}'
         reporter.advance(done, figure, stopwatch.seconds)
+        if done < episodes:
+            stop.check()
     joined = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, :episodes], *blocks)
     return joined, recording
 
 
 def _play_without_control(
-    config: Config, task: Task, episodes: int, reporter: Reporter
+    config: Config, task: Task, episodes: int, reporter: Reporter, stop: StopRequest
 ) -> Summary | None:
     """The same episodes of every seed `[S, E]` with zero actions, to hold successes against."""
     if task.success is None or config.agent == 'none' or config.real_system == 'own':
         return None
     programs = make_programs(no_control(config))
-    programs.on_compile, programs.on_step = reporter.compiling, reporter.working
+    programs.on_compile = reporter.compiling
+    programs.on_step = stop.checked(reporter.working, 0.0)
     with contextlib.closing(programs):
-        summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter)
+        summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter, stop)
     return summary

@@ -79,7 +79,10 @@ class RunDirectory:
         return config
 
     def how_to_resume(self, config: Config) -> str:
-        """The flags that continue the run."""
+        """The flags that continue the run; with systems of one's own, the call in Python."""
+        if config.real_system == 'own':
+            path = str(self.path)
+            return f'mpq_jax.train(config, {path!r}, resume=True, real_systems=real_systems)'
         named = f' --task={config.task}' if ':' in config.task else ''
         return f'--run_dir={self.path} --resume{named}'
 

@@ -42,7 +42,9 @@ class StepwisePrograms(Programs):
         return state, result.summary
 
     def episodes_at_once(self, wanted: int) -> int:
-        """Bounded by the systems that this makes: one a member and episode."""
+        """Bounded by the systems that this makes, one a member and episode; of one's own, one."""
+        if self.own_systems:
+            return 1
         most = _MOST_SYSTEMS.get(self.config.real_system, wanted * len(self.members))
         return min(super().episodes_at_once(wanted), max(1, most // len(self.members)))
 

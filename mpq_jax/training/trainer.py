@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mpq_jax.base.interrupts import Stopped, stop_on_signals
+from mpq_jax.base.interrupts import EPISODE_SECONDS, Stopped, stop_on_signals
 from mpq_jax.base.progress import Reporter
 from mpq_jax.config import Config
 from mpq_jax.config.labels import agent_label
@@ -65,6 +65,7 @@ def train(
     ):  # fmt: skip
         stop.before_exit = programs.close
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
-        programs.on_step = reporter.working
+        patience = 0.0 if config.real_system == 'own' else EPISODE_SECONDS
+        programs.on_step = stop.checked(reporter.working, patience)
         TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)
     return run

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mpq_jax.base.interrupts import Stopped, StopRequest
+from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest
 from mpq_jax.base.progress import Reporter, per_second
 from mpq_jax.base.validation import RunError
 from mpq_jax.config import Config
@@ -117,10 +117,11 @@ class TrainingLoop:
 
     def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
         try:
-            while self.episode < self.config.episodes and not self.stop:
-                self._next(writer)
-                if self.schedule.due(self.episode - self.saved, checkpointer.save_seconds):
-                    self._save(writer, checkpointer)
+            with contextlib.suppress(Abandoned):  # an episode driven from outside
+                while self.episode < self.config.episodes and not self.stop:
+                    self._next(writer)
+                    if self.schedule.due(self.episode - self.saved, checkpointer.save_seconds):
+                        self._save(writer, checkpointer)
         except Exception:
             with contextlib.suppress(RunError):
                 self._save(writer, checkpointer)
@@ -218,8 +219,7 @@ class TrainingLoop:
 
     def _show(self, block: list[list[dict[str, Any]]]) -> None:
         figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
-        losses = [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]
-        if losses:
+        if losses := [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]:
             figures.append(f'loss {np.mean(losses):.2f}')
         figures.append(f'{per_second(self._model_steps_per_second)} model steps')
         self.reporter.advance(self.episode, '  '.join(figures), self.stopwatch.seconds)
