@@ -78,6 +78,7 @@ def tiny_config(**changes):
         'learner.epochs': 2,
         'learner.buffer_capacity': 500,
         'learner.hidden_width': 16,
+        'training.checkpoint_interval': 1,
         'training.validation_interval': 2,
         'training.validation_episodes': 1,
     }

@@ -80,7 +80,7 @@ def test_evaluate_plays_the_last_parameters_unless_asked_for_the_best(trained, m
     shifted = jax.tree.map(lambda x: x + 1.0, saved.state.learner.params)
     best = saved.state._replace(best_params=shifted)
     monkeypatch.setattr(
-        'mpq_jax.evaluation.load_run',
+        'mpq_jax.evaluation.evaluator.load_run',
         lambda *_: (programs, saved._replace(state=best), []),
     )
     results = [

@@ -14,7 +14,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.config import overrides
-from mpq_jax.runs.checkpoint import Checkpointer
+from mpq_jax.runs.checkpoint import Checkpointer, latest_episode
 from mpq_jax.runs.metrics import WALL_TIME_COLUMNS, read_rows
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.training.assembly import make_programs
@@ -172,7 +172,7 @@ def test_sigterm_stops_cleanly_and_says_how_to_go_on(uninterrupted, tmp_path):
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 200
-        while not (path / 'checkpoints' / 'episode_2').exists():
+        while not latest_episode(path / 'checkpoints'):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.01)
         process.terminate()

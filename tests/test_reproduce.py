@@ -146,7 +146,9 @@ def output_of(program):
 
 def test_no_control_is_a_row_of_every_table():
     names = ('_training_curves', '_test_success', '_horizon_ablation')
-    program = "from experiments import reproduce as r; r.FLAGS(['reproduce', '--horizons=4'])\n"
+    program = (
+        "from mpq_jax.commands import reproduce as r; r.FLAGS(['reproduce', '--horizons=4'])\n"
+    )
     program += '\n'.join(f"print(r.{name}('ball_in_cup')[0])" for name in names)
     assert output_of(program) == f'{point("none", 1)}\n' * 3
 
@@ -154,7 +156,7 @@ def test_no_control_is_a_row_of_every_table():
 def test_evaluations_are_printed_with_their_seeds():
     figure = {'mean': 0.75, 'low': None, 'high': None}
     figure['per_seed'] = {'0': {'mean': 0.5}, '1': {'mean': 1.0}}
-    program = 'from experiments import evaluate; from rich.console import Console\n'
+    program = 'from mpq_jax.commands import evaluate; from rich.console import Console\n'
     program += f"evaluate._show(Console(width=200), 'success', {figure})"
     assert output_of(program) == 'success: 0.75 (0.50, 1.00), 2 seeds\n'
 

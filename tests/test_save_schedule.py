@@ -77,7 +77,7 @@ def fail():
     raise OSError('the terminal is gone')
 
 
-CONFIG = tiny_lq_config(episodes=6)
+CONFIG = tiny_lq_config(episodes=6, **{'training.checkpoint_interval': 0})
 
 
 @pytest.fixture(scope='module')
