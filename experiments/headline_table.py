@@ -9,13 +9,14 @@ from rich.console import Console
 
 from experiments import headline_text
 from mpq_jax import published
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, better, confidence_interval
 from mpq_jax.comparison import baselines as comparison
 from mpq_jax.comparison.paper_figures import evaluated
 from mpq_jax.config.labels import agent_label
 from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.figures import plots
-from mpq_jax.runs.run_directory import RunDirectory, manifest, write_atomically
+from mpq_jax.runs.run_directory import RunDirectory, manifest
 from mpq_jax.runs.tables import last_quarter
 from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory

@@ -11,9 +11,9 @@ from PIL import Image
 from rich.console import Console
 
 from mpq_jax import published
+from mpq_jax.base.files import write_atomically
 from mpq_jax.comparison import paper_figures
 from mpq_jax.runs.metrics import MetricsWriter
-from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 

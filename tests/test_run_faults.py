@@ -161,18 +161,6 @@ def test_a_reset_is_tried_again():
     assert 'retry 1 of 2' in said[0] and 'ZeroDivisionError' in said[1]
 
 
-def test_a_forgotten_return_is_a_failure_and_a_wanted_end_is_none():
-    def over():
-        raise mpq_jax.EpisodeEnded
-
-    system, said = guarded(Scripted(GOOD, lambda: None, GOOD, over))
-    system.reset(None)
-    assert system.step(None) is None
-    assert 'it returned None: is a `return` missing?' in said[0] and 'retry 1 of 2' in said[0]
-    system.reset(None)
-    assert system.step(None) is None and len(said) == 1
-
-
 def test_a_reset_that_is_not_finite_is_a_failure():
     system, _ = guarded(Scripted(*[GOOD._replace(state=np.full(2, np.inf))] * 3))
     with pytest.raises(RealSystemError, match=r'not finite.*3 times in a row'):

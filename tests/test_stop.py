@@ -16,7 +16,7 @@ from mpq_jax.base.validation import RunError
 from mpq_jax.environments.guarded_system import RealSystemError
 from mpq_jax.runs.checkpoint import Checkpointer
 from mpq_jax.runs.metrics import read_rows
-from tests.test_run_faults import FaultySystem, guarded, own_config, raises
+from tests.test_run_faults import GOOD, FaultySystem, Scripted, guarded, own_config, raises
 
 STEPS = 10
 
@@ -80,7 +80,10 @@ def test_a_failure_of_one_stops_all_before_anything_is_saved(tmp_path, monkeypat
         mpq_jax.train(
             config, tmp_path / 'run', real_systems=systems, console=Console(file=said, width=200)
         )
-    assert sorted(log[log.index('save') - 2 :]) == ['save', 'stop 0', 'stop 1']
+    until_then = [*reversed(log[: log.index('save')])]
+    for name in '01':  # the last that each was told
+        assert until_then.index(f'stop {name}') < until_then.index(f'step {name}')
+    assert log[-1] == 'save'
     assert 'real system 1: stop failed (ConnectionError: no brake)' in said.getvalue()
 
 
@@ -185,3 +188,15 @@ def test_an_evaluation_that_is_stopped_stops_the_system(tmp_path):
     with pytest.raises(mpq_jax.Stopped, match='no evaluation was written'):
         mpq_jax.evaluate(run.path, 2, real_systems=[Stopping(log, {(0, 2): signals})])
     assert log == ['reset', *['step'] * 3, 'stop'] and not run.evaluation_file.exists()
+
+
+def test_a_forgotten_return_is_a_failure_and_a_wanted_end_is_none():
+    def over():
+        raise mpq_jax.EpisodeEnded
+
+    system, said = guarded(Scripted(GOOD, lambda: None, GOOD, over))
+    system.reset(None)
+    assert system.step(None) is None
+    assert 'it returned None: is a `return` missing?' in said[0] and 'retry 1 of 2' in said[0]
+    system.reset(None)
+    assert system.step(None) is None and len(said) == 1

@@ -1,12 +1,16 @@
 """Compiling at the top: one place that lowers, compiles, times, and knows the backends."""
 
+import contextlib
 import dataclasses
 import functools
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+
+from mpq_jax.base.validation import RunError
 
 # XLA's CPU fusion emitters recompute a parent's transform for each consumer: kinematic chains
 # take minutes to compile with them (BUILD_NOTES.md). A debug option: jaxlib 0.12 has dropped it.
@@ -52,6 +56,26 @@ def compile(
         time.perf_counter() - begin,
         getattr(memory, 'temp_size_in_bytes', 0),
     )
+
+
+@contextlib.contextmanager
+def program_errors() -> Iterator[None]:
+    """Says what went wrong in a program in a line, and what may help.
+
+    Raises:
+      RunError: the device's memory did not do, or native physics failed in a callback.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+        if 'RESOURCE_EXHAUSTED' in lines[0]:
+            raise RunError(
+                f'out of memory: {lines[0][:300]}. Less at once: a smaller training.memory_gib, '
+                'planner.sample_chunk or learner.target_chunk, or fewer seeds'
+            ) from error
+        named = [line for line in lines if re.match(r'[A-Za-z_.]*(Error|Exception)\b', line)]
+        raise RunError(f'a program failed: {(named or lines)[-1][:600]}') from error
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from rich.table import Table
 
 import mpq_jax
 from mpq_jax.base.compilation import CompiledFunction
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import Reporter, make_console, per_second
 from mpq_jax.base.validation import ConfigError, check_at_least, check_choice
 from mpq_jax.benchmarks.contenders import (
@@ -37,7 +38,7 @@ from mpq_jax.benchmarks.contenders import (
 from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.commands import command_line
 from mpq_jax.figures import plots
-from mpq_jax.runs.run_directory import manifest, write_atomically
+from mpq_jax.runs.run_directory import manifest
 from mpq_jax.tasks import load_task
 from mpq_jax.training import memory
 

@@ -19,11 +19,12 @@ from absl import flags
 from rich.table import Table
 
 import mpq_jax
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_at_least
 from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.commands import command_line
-from mpq_jax.runs.run_directory import manifest, write_atomically
+from mpq_jax.runs.run_directory import manifest
 from mpq_jax.training.assembly import make_programs
 from mpq_jax.training.programs import Programs
 

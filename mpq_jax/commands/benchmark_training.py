@@ -20,6 +20,7 @@ from rich.table import Table
 import mpq_jax
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import compile
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import Reporter, make_console, per_second
 from mpq_jax.base.validation import ConfigError, check_at_least
 from mpq_jax.benchmarks.measure import take_turns
@@ -30,7 +31,7 @@ from mpq_jax.learning import learner, replay_buffer
 from mpq_jax.learning.learner import Examples
 from mpq_jax.planning import scoring
 from mpq_jax.runs.metrics import MetricsWriter
-from mpq_jax.runs.run_directory import manifest, write_atomically
+from mpq_jax.runs.run_directory import manifest
 from mpq_jax.training.assembly import make_programs
 from mpq_jax.training.member import SeedState
 from mpq_jax.training.programs import Programs

@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, against, confidence_interval
 from mpq_jax.config.labels import agent_name, is_no_control
 from mpq_jax.environments.episode import SUCCESSES
-from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.runs.tables import last_quarter
 from mpq_jax.sweep.grid import Fields
 from mpq_jax.sweep.results import Outcome

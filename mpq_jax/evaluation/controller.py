@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpq_jax.base import keys
-from mpq_jax.base.compilation import compile
+from mpq_jax.base.compilation import compile, program_errors
 from mpq_jax.base.validation import ConfigError, check_between
 from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.dynamics import Model, make_simulator
@@ -65,9 +65,10 @@ class Controller:
             _checked('qvel', qvel, self._start.qvel),
             _checked('variables', variables, self._start.variables),
         )
-        (action, self._plan, self.diagnostics), self._key = self._act(
-            self._planner, self._q_params, self._models, start, self._plan, self._key
-        )
+        with program_errors():
+            (action, self._plan, self.diagnostics), self._key = jax.block_until_ready(
+                self._act(self._planner, self._q_params, self._models, start, self._plan, self._key)
+            )
         if not self._warned and float(self.diagnostics.nonfinite_fraction) == 1.0:
             self._warned = True
             warnings.warn(

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest, stop_on_signals
 from mpq_jax.base.progress import Reporter
 from mpq_jax.base.validation import RunError, check_at_least
@@ -21,7 +22,7 @@ from mpq_jax.figures import plots
 from mpq_jax.figures.video import check_video, write_video
 from mpq_jax.planning.agent import QParams
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
-from mpq_jax.runs.run_directory import RunDirectory, write_atomically
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.suite.presets import no_control
 from mpq_jax.tasks import Task, keep_tasks
 from mpq_jax.training.assembly import make_programs

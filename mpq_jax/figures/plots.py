@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.figures.seed_curves import caption, curve_styles, draw_curve, moving_mean
 from mpq_jax.learning.replay_buffer import Transition
-from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.tasks import Task
 
 if TYPE_CHECKING:

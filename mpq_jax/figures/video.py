@@ -15,11 +15,11 @@ import mujoco
 import numpy as np
 from PIL import Image
 
+from mpq_jax.base.files import replacing, write_atomically
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import State
 from mpq_jax.dynamics.mujoco_model import load_model
-from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.tasks import Task
 
 SIZE = 480, 360  # pixels; MuJoCo's default buffer holds 640 x 480
@@ -170,11 +170,12 @@ def _write_gif(path: Path, frames: Iterator[np.ndarray], seconds: float) -> None
 def _write_mp4(path: Path, frames: Iterator[np.ndarray], seconds: float) -> None:
     encoder = _encoder()
     assert encoder is not None
-    video = encoder.write_frames(str(path), SIZE, fps=1 / seconds, macro_block_size=8)
-    video.send(None)
-    for frame in frames:
-        video.send(np.ascontiguousarray(frame))
-    video.close()
+    with replacing(path, '.tmp.mp4') as temporary:  # whose end tells the encoder the format
+        video = encoder.write_frames(str(temporary), SIZE, fps=1 / seconds, macro_block_size=8)
+        video.send(None)
+        for frame in frames:
+            video.send(np.ascontiguousarray(frame))
+        video.close()
 
 
 @functools.cache

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.validation import RunError
 from mpq_jax.report import page, runs, sweeps
 from mpq_jax.report.content import Report
-from mpq_jax.runs.run_directory import write_atomically
 
 
 def read_directory(directory: str | Path) -> Report:

@@ -11,7 +11,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 
-from mpq_jax.runs.run_directory import write_atomically
+from mpq_jax.base.files import write_atomically
 
 _LENGTH = struct.Struct('<Q')
 _FRAME = 2 * 4  # bytes of checksums: of the length, and of the event

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.validation import RunError
-from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.runs.tables import tabulate
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Config, overrides
 from mpq_jax.tasks import check_named
@@ -142,20 +143,6 @@ def manifest() -> dict[str, Any]:
         'cpu_count': os.cpu_count(),
         'matmul_precision': getattr(jax.config, 'jax_default_matmul_precision', None) or 'default',
     }
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Either the whole new content stands in the file, or the old one does."""
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _command() -> str:

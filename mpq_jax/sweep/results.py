@@ -11,12 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, confidence_interval, describe, interquartile_mean
 from mpq_jax.base.validation import RunError
 from mpq_jax.config.labels import field_label
 from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.runs.metrics import cell_text, iterate_rows
-from mpq_jax.runs.run_directory import write_atomically
 from mpq_jax.runs.tables import MemberTables, last_quarter, tabulate
 from mpq_jax.sweep import figures
 from mpq_jax.sweep.grid import Fields

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.validation import ConfigError, RunError
-from mpq_jax.runs.run_directory import RunDirectory, manifest, write_atomically
+from mpq_jax.runs.run_directory import RunDirectory, manifest
 from mpq_jax.sweep.grid import Cell, Fields, Grid
 from mpq_jax.tasks import check_named
 

@@ -73,8 +73,8 @@ def members_at_once(config: Config, simulator: Simulator, batch: int) -> int:
             f'at least {one / _GIB:.3f}, what one plan of {config.planner.num_samples} samples '
             'takes: lower planner.num_samples or planner.horizon',
         )
-    fitting = min(batch, budget_bytes(config) // one)
-    return next(size for size in range(fitting, 0, -1) if batch % size == 0)
+    chunks = -(-batch // (budget_bytes(config) // one))
+    return -(-batch // chunks)
 
 
 def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from mpq_jax.base.compilation import program_errors
 from mpq_jax.training.programs import Programs
 
 
@@ -19,9 +20,14 @@ class Stopwatch:
         self.loop_seconds = 0.0  # programs, Python, logging, saving, transfer
 
     def run(self, program, *args) -> tuple[Any, float]:
-        """The program's result, when it is there, and the seconds it ran."""
+        """The program's result, when it is there, and the seconds it ran.
+
+        Raises:
+          RunError: it ran out of memory, or a callback of it failed.
+        """
         begin = self._now
-        result = jax.block_until_ready(program(*args))
+        with program_errors():
+            result = jax.block_until_ready(program(*args))
         seconds = self._now - begin
         self.seconds += seconds
         return result, seconds
