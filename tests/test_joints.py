@@ -63,6 +63,7 @@ def test_targets_come_from_the_target_network():
     batch = transitions(agent.simulator, 64)
     buffer = stored(batch, 64)
     planner = PlannerConfig(horizon=3, num_samples=8, num_model_draws=1, discount=0.9)
+    learn = jax.jit(learner.learn, static_argnums=2)
     config = LearnerConfig(num_states=32, minibatch_size=32, epochs=1, target_network=True)
 
     def target_mean(config, shift):
@@ -71,7 +72,7 @@ def test_targets_come_from_the_target_network():
             moved = jax.tree.map(lambda x: x, state.target_params)
             moved['params']['Dense_2']['bias'] += shift
             state = state._replace(target_params=moved)
-        _, metrics = learner.learn(planner, config, agent, (), state, buffer, jax.random.key(1))
+        _, metrics = learn(planner, config, agent, (), state, buffer, jax.random.key(1))
         return float(metrics.target_mean)
 
     at_rest = target_mean(config, 0.0)

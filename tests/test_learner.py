@@ -16,6 +16,7 @@ from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.planning.agent import Agent
 from tests.conftest import at, lq_task
 
+learn = jax.jit(learner.learn, static_argnums=2)
 PLANNER = PlannerConfig(horizon=1, num_samples=32, num_model_draws=1)
 
 
@@ -96,11 +97,8 @@ def one_round(config, batch, agent=None, learning_rate=1e-3):
     state = learner.init(config, agent, jnp.zeros(1), jax.random.key(0))
     buffer = stored(batch, len(batch.cost))
 
-    @jax.jit
-    def learn(state, buffer):
-        return learner.learn(PLANNER, config, agent, (), state, buffer, jax.random.key(1))
-
-    return state, *learn(state, buffer)
+    learned = learn(PLANNER, config, agent, (), state, buffer, jax.random.key(1))
+    return state, *learned
 
 
 def make_targets(planner, config, agent, params, batch, key):
@@ -149,7 +147,7 @@ def test_rounds_that_are_kept_are_fitted_again():
     buffer = stored(batch, 30)
     seen = []
     for i in range(4):
-        state, metrics = learner.learn(PLANNER, config, agent, (), state, buffer, jax.random.key(i))
+        state, metrics = learn(PLANNER, config, agent, (), state, buffer, jax.random.key(i))
         seen.insert(0, np.asarray(state.kept.target[0]))
         assert metrics.nonfinite_targets == 0 and np.isfinite(metrics.q_loss)
     np.testing.assert_array_equal(state.kept.target, seen[:2])  # newest first, the oldest gone
@@ -164,7 +162,7 @@ def test_more_rounds_mean_more_gradient_steps():
         config = LearnerConfig(num_states=16, minibatch_size=8, epochs=1, rounds_kept=rounds)
         state = learner.init(config, agent, jnp.zeros(1), jax.random.key(0))
         buffer = stored(transitions(agent.simulator, 30), 30)
-        state, _ = learner.learn(PLANNER, config, agent, (), state, buffer, jax.random.key(1))
+        state, _ = learn(PLANNER, config, agent, (), state, buffer, jax.random.key(1))
         assert state.optimizer.count == steps
 
 

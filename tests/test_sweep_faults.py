@@ -5,7 +5,7 @@ import pytest
 from mpq_jax.base.validation import RunError
 from mpq_jax.runs.metrics import read_rows
 from mpq_jax.sweep import launch, run_sweep
-from tests.test_sweep import grid
+from tests.test_sweep import grid, task  # noqa: F401 (a fixture)
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
