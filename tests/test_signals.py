@@ -142,3 +142,23 @@ def test_an_event_loop_still_hears_its_signals(start):
     process.send_signal(signal.SIGUSR1)
     returncode, output, _, _ = exit_of(process)
     assert (returncode, output) == (0, 'heard\n')
+
+
+FORKS = """
+import os, signal, time
+with interrupts.exit_when_busy(patience=0.3), interrupts.stop_on_signals() as stop:
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(1)
+    time.sleep(0.2)
+    os.kill(child, signal.SIGTERM)
+    _, status = os.waitpid(child, 0)
+    time.sleep(1.0)
+    print('busy', flush=True)
+    raise SystemExit(os.WTERMSIG(status) if not stop else 99)
+"""
+
+
+def test_a_signal_that_ends_a_forked_child_stops_nobody_else(start):
+    assert exit_of(start(FORKS))[0] == signal.SIGTERM

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: the episode under way is finished or given up, and what is saved stands."""
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -90,7 +91,9 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         _current.remove(request)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(
+                number, signal.SIG_DFL if handler is None else handler
+            )  # None: not Python's
 
 
 @contextlib.contextmanager
@@ -100,9 +103,10 @@ def exit_when_busy(patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
     Python handles signals between its own instructions: a compilation or a long program would
     hold them up, and an exception in the midst of one can crash it. So a thread looks out for them:
     the process is gone without a word to its other threads, which is safe because every file of a
-    run is either whole or not there. At a prompt or in a notebook only a second signal ends it.
+    run is either whole or not there. At a prompt or in a notebook one Ctrl-C alone does not end it.
     Within another one, or in a thread, nothing changes.
     """
+    _keep_children_out()
     in_main = threading.current_thread() is threading.main_thread()
     if _watching.is_set() or not in_main:
         yield
@@ -120,7 +124,7 @@ def exit_when_busy(patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
                 return
             timer = threading.Timer(patience, _leave, (number, finished))
             timer.daemon = True
-            if not hasattr(sys, 'ps1'):
+            if number != signal.SIGINT or not hasattr(sys, 'ps1'):
                 timer.start()
             if _current and not finished.is_set():
                 _within(_LAST_SECONDS, lambda: _say('stopping; once more to leave at once'))
@@ -137,6 +141,20 @@ def exit_when_busy(patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
         _watching.clear()
         signal.set_wakeup_fd(before)
         os.close(writing)
+
+
+@functools.cache
+def _keep_children_out() -> None:
+    """A forked process shares the pipe: a signal that ends it is not to stop this one."""
+
+    def forget() -> None:
+        if _watching.is_set():
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            _watching.clear()
+
+    os.register_at_fork(after_in_child=forget)
 
 
 def _next_signal(pipe: IO[bytes], former: int) -> int | None:
