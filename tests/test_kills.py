@@ -1,9 +1,11 @@
 """A training process killed at random moments ends, resumed, as if nothing had happened.
 
-One kill in the suite; `pytest -m slow -rP` strikes 25 times and says where.
+One kill in the suite; `pytest -m slow -rP` strikes 25 times, MPQ_JAX_KILLS=200 so many, and says
+where.
 """
 
 import itertools
+import os
 import re
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from mpq_jax.training.assembly import make_programs
 from tests import killed_run
 from tests.test_command_line import ROOT
 
+KILLS = int(os.environ.get('MPQ_JAX_KILLS', '25'))
 FIRST_SEEDS = (12,)  # writing a checkpoint
 
 
@@ -95,9 +98,11 @@ def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(undisturbed, 
 
 
 @pytest.mark.slow
-def test_25_kills(undisturbed, tmp_path):
+def test_many_kills(undisturbed, tmp_path):
     """In two rows of runs beside each other."""
-    rows = [(tmp_path / 'a', itertools.count(100), 13), (tmp_path / 'b', itertools.count(200), 12)]
+    first, second = itertools.count(100, 2), itertools.count(101, 2)
+    half = -(-KILLS // 2)
+    rows = [(tmp_path / 'a', first, half), (tmp_path / 'b', second, KILLS - half)]
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda row: killed_and_resumed(*row, undisturbed), rows))
     killed = [moment for moments, _ in found for moment in moments]
