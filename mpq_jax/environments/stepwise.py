@@ -78,8 +78,9 @@ class StepwiseRunner:
 
         Systems step in parallel threads, and stop where their episode is over. With `keep_plans`,
         transitions hold the plan at s'.
-        `on_step` is told after each control step how far it is. Where every episode has ended,
-        nothing more is planned; where half of them have, for those alone that go on.
+        `on_step` is told before each control step how far it is, and may end all by raising.
+        Where every episode has ended, nothing more is planned; where half of them have, for those
+        alone that go on.
         """
         start_keys, plan_keys = jax.vmap(episode_keys)(keys)
         alive = np.ones(self._seeds, bool)
@@ -91,6 +92,9 @@ class StepwiseRunner:
         with _threads() as threads:
             now = list(threads.map(lambda system, key: system.reset(key), systems, start_keys))
             for t in range(self._task.episode_steps):
+                on_step(
+                    f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes'
+                )
                 instant, plan, info = planned.act(now, alive, jnp.int32(t))
                 going = alive & ~np.asarray(instant.terminated)
                 after = list(threads.map(_advance, systems, np.asarray(instant.action), going, now))
@@ -103,9 +107,6 @@ class StepwiseRunner:
                 alive = taken
                 history.append((instant, taken, broken, info))
                 plans.append(jax.tree.map(np.asarray, plan))
-                on_step(
-                    f'control step {t + 1} of {self._task.episode_steps}, {self._seeds} episodes'
-                )
                 if not alive.any():
                     break
         _stop(systems, alive)
