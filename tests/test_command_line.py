@@ -143,7 +143,8 @@ def test_a_task_of_ones_own(tmp_path):
         '--set=learner.num_states=64', f'--run_dir={tmp_path / "own"}',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert RunDirectory(tmp_path / 'own').read_config().task == 'tests.conftest:lq_task'
+    own = 'tests.conftest:lq_task'
+    assert RunDirectory(tmp_path / 'own').read_config(own).task == own
 
 
 @pytest.mark.parametrize(
