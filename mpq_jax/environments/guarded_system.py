@@ -117,13 +117,9 @@ class GuardedSystem:
             return self._checked(self._result(method))
         except RealSystemError:
             raise
-        except EpisodeEnded as end:
-            if method == 'step':
-                return None
-            self._failed(method, end)
-            return None
         except Exception as error:  # whatever a user's system raises
-            self._failed(method, error)
+            if not (method == 'step' and isinstance(error, EpisodeEnded)):
+                self._failed(method, error)
             return None
 
     def _result(self, method: str) -> Any:

@@ -119,16 +119,14 @@ class TrainingLoop:
         try:
             with contextlib.suppress(Abandoned):  # an episode driven from outside
                 while self.episode < self.config.episodes and not self.stop:
-                    self._next(writer)
-                    if self.schedule.due(self.episode - self.saved, checkpointer.save_seconds):
-                        self._save(writer, checkpointer)
+                    self._next(writer, checkpointer)
         except Exception:
             with contextlib.suppress(RunError):
                 self._save(writer, checkpointer)
             raise
         self._save(writer, checkpointer)
 
-    def _next(self, writer: MetricsWriter) -> None:
+    def _next(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
         """An episode, or a block of them, from its first step to its rows."""
         self.diverged = ''
         block = [self._learning_episode()] if self.config.learns else self._playing_block()
@@ -136,6 +134,8 @@ class TrainingLoop:
             writer.write(rows)
         self.episode += len(block)
         self._note_done()
+        if self.schedule.due(self.episode - self.saved, checkpointer.save_seconds):
+            self._save(writer, checkpointer)
         self._show(block)
         self.idle.look(block)
         if self.diverged:
