@@ -8,7 +8,7 @@ import pytest
 import mpq_jax
 from mpq_jax.base.validation import ConfigError, RunError, TaskError
 from mpq_jax.config import overrides
-from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.evaluation.loading import load_run
 from mpq_jax.runs.checkpoint import Checkpointer
 from mpq_jax.runs.run_directory import RunDirectory
 from tests.conftest import tiny_config

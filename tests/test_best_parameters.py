@@ -8,7 +8,7 @@ import pytest
 import mpq_jax
 from mpq_jax.dynamics import State
 from mpq_jax.environments.real_system import Measurement
-from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.evaluation.loading import load_run
 from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.learner import LearnerState
 from mpq_jax.runs.checkpoint import check_matches

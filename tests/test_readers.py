@@ -11,7 +11,7 @@ import pytest
 import mpq_jax
 from mpq_jax.base import machine
 from mpq_jax.base.validation import RunError
-from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.evaluation.loading import load_run
 from mpq_jax.runs import lock
 from mpq_jax.runs.checkpoint import latest_episode
 from mpq_jax.runs.metrics import read_rows

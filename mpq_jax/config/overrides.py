@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mpq_jax.base.validation import ConfigError, nearest
-from mpq_jax.config.run_config import Config, LearnerConfig, PlannerConfig
+from mpq_jax.config.algorithm_config import LearnerConfig, PlannerConfig
+from mpq_jax.config.run_config import Config
 
 _EXPECTED = {
     int: 'a whole number',

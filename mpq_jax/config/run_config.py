@@ -5,15 +5,6 @@ import dataclasses
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
 from mpq_jax.config.algorithm_config import LearnerConfig, PlannerConfig
 
-__all__ = [
-    'AGENT_NAMES',
-    'Config',
-    'LearnerConfig',
-    'PhysicsConfig',
-    'PlannerConfig',
-    'TrainingConfig',
-]
-
 # As tables and figures have them.
 AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ', 'none': 'no control'}
 

@@ -21,7 +21,8 @@ from mpq_jax.planning.agent import Agent, QParams
 CompileStep = Callable[[Callable, Sequence, int], CompiledFunction]
 
 
-def _compile_step(control_step: Callable, shapes: Sequence, size: int) -> CompiledFunction:
+def compile_step(control_step: Callable, shapes: Sequence, size: int) -> CompiledFunction:
+    """Compiles it each time it is asked for."""
     return compile(control_step, *shapes, name=f'act {size}')
 
 
@@ -30,7 +31,7 @@ class StepwiseRunner:
 
     def __init__(
         self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model,
-        compile_step: CompileStep = _compile_step,
+        compile_step: CompileStep = compile_step,
     ):  # fmt: skip
         """Compiles for the shapes given; every argument has the leading seed axis `[S]`."""
         self._seeds = jax.tree.leaves(planner)[0].shape[0]

@@ -14,7 +14,7 @@ from mpq_jax.base.validation import ConfigError, check_between
 from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.dynamics import Model, make_simulator
 from mpq_jax.dynamics.randomization import episode_models, planner_models
-from mpq_jax.evaluation.evaluator import load_run
+from mpq_jax.evaluation.loading import load_run
 from mpq_jax.planning.agent import Agent, QParams, make_agent
 from mpq_jax.planning.planner import Diagnostics
 from mpq_jax.tasks import Start, keep_tasks, load_task

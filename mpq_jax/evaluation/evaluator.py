@@ -13,15 +13,15 @@ from rich.console import Console
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest, stop_on_signals
 from mpq_jax.base.progress import Reporter
-from mpq_jax.base.validation import RunError, check_at_least
+from mpq_jax.base.validation import check_at_least
 from mpq_jax.config import Config
 from mpq_jax.environments.episode import Summary
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.evaluation.figures import describe
+from mpq_jax.evaluation.loading import load_run
 from mpq_jax.figures import plots
 from mpq_jax.figures.video import check_video, write_video
 from mpq_jax.planning.agent import QParams
-from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.suite.presets import no_control
 from mpq_jax.tasks import Task, keep_tasks
@@ -29,34 +29,6 @@ from mpq_jax.training.assembly import make_programs
 from mpq_jax.training.member import SeedState
 from mpq_jax.training.programs import Programs
 from mpq_jax.training.stopwatch import Stopwatch
-
-
-def load_run(
-    run_dir: str | Path,
-    real_systems: Sequence[RealSystem] | None = (),
-    task: str | None = None,
-) -> tuple[Programs, Checkpoint, list[str]]:
-    """A run's programs and latest readable checkpoint, and messages about unreadable ones.
-
-    `real_systems` as for `make_programs`.
-
-    Raises:
-      RunError: no run or no readable checkpoint there, or a task that has to be given.
-      ConfigError: the config does not match the checkpoint.
-    """
-    run = RunDirectory(run_dir)
-    config = run.read_config(task)
-    programs = make_programs(config, real_systems)
-    if not run.checkpoints.is_dir():
-        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
-    checkpointer = Checkpointer(run.checkpoints, read_only=True)
-    try:
-        saved, problems = checkpointer.restore(programs.state_shapes(), config)
-    finally:
-        checkpointer.close()
-    if saved is None:
-        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
-    return programs, saved._replace(state=programs.layout.placed(saved.state)), problems
 
 
 @keep_tasks()

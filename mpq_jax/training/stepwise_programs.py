@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpq_jax.base import keys
-from mpq_jax.base.compilation import CompiledFunction, compile
+from mpq_jax.base.compilation import CompiledFunction
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Episode, Summary
 from mpq_jax.environments.guarded_system import GuardedSystem
 from mpq_jax.environments.gymnasium_fetch import make_gymnasium_systems
 from mpq_jax.environments.native_system import make_native_systems
 from mpq_jax.environments.real_system import RealSystem
-from mpq_jax.environments.stepwise import StepwiseRunner, measured_start
+from mpq_jax.environments.stepwise import StepwiseRunner, compile_step, measured_start
 from mpq_jax.planning.agent import QParams
 from mpq_jax.training import member
 from mpq_jax.training.batch import Numbers
@@ -109,7 +109,7 @@ class StepwisePrograms(Programs):
         name = f'act {size}'
         if name not in self.compiled:
             self.on_compile(name)
-            self.compiled[name] = compile(control_step, *shapes, name=name)
+            self.compiled[name] = compile_step(control_step, shapes, size)
         return self.compiled[name]
 
     @functools.cached_property

@@ -1,0 +1,39 @@
+"""A trained run, as its directory has it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mpq_jax.base.validation import RunError
+from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.assembly import make_programs
+from mpq_jax.training.programs import Programs
+
+
+def load_run(
+    run_dir: str | Path,
+    real_systems: Sequence[RealSystem] | None = (),
+    task: str | None = None,
+) -> tuple[Programs, Checkpoint, list[str]]:
+    """A run's programs and latest readable checkpoint, and messages about unreadable ones.
+
+    `real_systems` as for `make_programs`.
+
+    Raises:
+      RunError: no run or no readable checkpoint there, or a task that has to be given.
+      ConfigError: the config does not match the checkpoint.
+    """
+    run = RunDirectory(run_dir)
+    config = run.read_config(task)
+    programs = make_programs(config, real_systems)
+    if not run.checkpoints.is_dir():
+        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
+    checkpointer = Checkpointer(run.checkpoints, read_only=True)
+    try:
+        saved, problems = checkpointer.restore(programs.state_shapes(), config)
+    finally:
+        checkpointer.close()
+    if saved is None:
+        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
+    return programs, saved._replace(state=programs.layout.placed(saved.state)), problems
