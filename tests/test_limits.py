@@ -1,6 +1,10 @@
 """What a machine cannot do: memory that ends, callbacks that fail, batches that do not divide."""
 
 import dataclasses
+import os
+import socket
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +14,7 @@ import pytest
 import mpq_jax
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import program_errors
-from mpq_jax.base.files import replacing, write_atomically
+from mpq_jax.base.files import remove_leftovers, replacing, write_atomically
 from mpq_jax.base.validation import RunError
 from mpq_jax.training import memory
 from tests.conftest import tiny_config, tiny_lq_config
@@ -97,3 +101,21 @@ def test_two_writers_of_one_file_never_share_a_temporary_name(tmp_path):
         raise OSError('full')
     write_atomically(tmp_path / 'second', b'\x00')
     assert path.read_text() == 'one' and len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_killed_process_left_goes_and_what_a_live_one_writes_stays(tmp_path):
+    killed = subprocess.Popen([sys.executable, '-c', ''])
+    killed.wait()
+    (tmp_path / 'baselines').mkdir()
+    dead, alive, elsewhere = (
+        tmp_path / 'baselines' / f'config.json.{host}.{process}.0123abcd.tmp'
+        for host, process in (
+            (socket.gethostname(), killed.pid), (socket.gethostname(), os.getpid()),
+            ('another-host', killed.pid),
+        )
+    )  # fmt: skip
+    own = tmp_path / 'notes.tmp'
+    for path in (dead, alive, elsewhere, own):
+        path.write_text('half')
+    remove_leftovers(tmp_path)
+    assert [path.exists() for path in (dead, alive, elsewhere, own)] == [False, True, True, True]

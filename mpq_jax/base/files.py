@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -30,6 +31,25 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Either the whole new content stands in the file, or the old one does."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """What processes of this host left in a directory, or below it, that were killed in writing."""
+    for path in directory.rglob('*.tmp*'):
+        whose = re.search(r'\.(\d+)\.[0-9a-f]{8}\.tmp[^/]*$', path.name)
+        here = f'.{socket.gethostname()}.' in path.name
+        if whose and here and not _is_alive(int(whose[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def _sync_directory(path: Path) -> None:

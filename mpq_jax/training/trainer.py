@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mpq_jax.base.files import remove_leftovers
 from mpq_jax.base.interrupts import EPISODE_SECONDS, Stopped, stop_on_signals
 from mpq_jax.base.progress import Reporter
 from mpq_jax.config import Config
@@ -63,6 +64,7 @@ def train(
     with (
         only_writer(run.path), reporter, stop_on_signals() as stop, contextlib.closing(programs)
     ):  # fmt: skip
+        remove_leftovers(run.path)
         stop.before_exit = programs.close
         programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
         patience = 0.0 if config.real_system == 'own' else EPISODE_SECONDS
