@@ -104,6 +104,9 @@ def test_a_process_that_has_to_leave_stops_what_moves(tmp_path, monkeypatch):
 
     with pytest.raises(RunError, match='was stopped'):
         mpq_jax.train(one_seed(), tmp_path / 'run', real_systems=[Stopping(log, {(0, 2): leaves})])
+    deadline = time.monotonic() + 20
+    while 'exit 143' not in log and time.monotonic() < deadline:  # said by the thread that leaves
+        time.sleep(0.01)
     assert log[:6] == ['reset', *['step'] * 3, 'stop', 'exit 143']
 
 

@@ -107,7 +107,7 @@ class StepwiseRunner:
                 _stop(systems, alive & ~taken)
                 alive = taken
                 history.append((instant, taken, broken, info))
-                plans.append(jax.tree.map(np.asarray, plan))
+                plans.append(jax.tree.map(np.asarray, plan) if keep_plans else ())
                 if not alive.any():
                     break
         _stop(systems, alive)

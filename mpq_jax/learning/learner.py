@@ -14,6 +14,7 @@ from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
 from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.planning.planner import state_value
+from mpq_jax.planning.scoring import num_draws
 
 _ADAM = optax.scale_by_adam()
 
@@ -95,17 +96,16 @@ def make_targets(
 
     At a true termination V(s') is the task's terminal cost; 0 for transitions without one.
     """
-    terminal_cost = agent.terminal_cost(params)
     assert agent.planner is not None
     value_of = functools.partial(
-        state_value, agent.planner, planner, agent.simulator, terminal_cost, models,
-        iterations=config.target_iterations,
-    )  # fmt: skip
+        state_value, agent.planner, planner, iterations=config.target_iterations
+    )
 
     def one(item):
         transition, key = item
-        start = transition.next_plan if config.warm_start else None
-        value, _ = value_of(transition.next_state, key, plan=start)
+        start = transition.next_plan if config.warm_start else agent.first_plan(planner)
+        costs_of = agent.costs_of(planner, params, models, transition.next_state)
+        value, _ = value_of(costs_of, num_draws(models), start, key)
         ended = 0.0
         if agent.simulator.task.terminated is not None:
             ended = planner.discount * transition.next_terminal_cost

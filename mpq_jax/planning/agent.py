@@ -1,6 +1,7 @@
 """What acts: a planner with what was learned, or nothing. Agents are configurations."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -10,8 +11,8 @@ import jax.numpy as jnp
 from mpq_jax.config import Config, PlannerConfig
 from mpq_jax.dynamics import Model, Simulator, State
 from mpq_jax.planning.mppi import MPPI
-from mpq_jax.planning.planner import Diagnostics, Plan, Planner, improve, no_diagnostics
-from mpq_jax.planning.scoring import TerminalCost
+from mpq_jax.planning.planner import CostsOf, Diagnostics, Plan, Planner, improve, no_diagnostics
+from mpq_jax.planning.scoring import TerminalCost, score
 
 QParams = Any  # the network's parameters; () for an agent that does not learn
 
@@ -47,6 +48,13 @@ class Agent:
 
         return q
 
+    def costs_of(
+        self, config: PlannerConfig, q_params: QParams, models: Model, state: State
+    ) -> CostsOf:
+        """What plans cost from a state, on models with leading axis D."""
+        terminal_cost = self.terminal_cost(q_params)
+        return functools.partial(score, config, self.simulator, terminal_cost, models, state)
+
     def first_plan(self, config: PlannerConfig) -> Plan:
         """The plan at the start of an episode; () where nothing is planned."""
         return () if self.planner is None else self.planner.init(config, self.simulator.action_size)
@@ -75,10 +83,10 @@ class Agent:
         """
         if self.planner is None:
             return jnp.zeros(self.simulator.action_size), plan, no_diagnostics()
+        costs_of = self.costs_of(config, q_params, models, state)
         plan, info = improve(
-            self.planner, config, self.simulator, self.terminal_cost(q_params), models, state,
-            plan, key, iterations=config.iterations,
-        )  # fmt: skip
+            self.planner, config, costs_of, plan, key, iterations=config.iterations
+        )
         return self.planner.first_action(plan), self.planner.shift(plan), info
 
 

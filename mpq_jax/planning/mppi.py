@@ -4,6 +4,8 @@ Equations are numbered as in the full version of Bhardwaj et al., L4DC 2020. All
 take one state; batches are made by whoever calls them.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -12,7 +14,7 @@ from mpq_jax.dynamics import Model, Simulator, State
 from mpq_jax.planning import planner
 from mpq_jax.planning.free_energy import free_energy, weights
 from mpq_jax.planning.planner import Candidates, Diagnostics, Planner, Update
-from mpq_jax.planning.scoring import TerminalCost
+from mpq_jax.planning.scoring import TerminalCost, num_draws, score
 
 
 def zero_controls(config: PlannerConfig, action_size: int) -> jax.Array:
@@ -95,9 +97,8 @@ def plan(
     iterations: int = 1,
 ) -> tuple[jax.Array, Diagnostics]:
     """Improves mean controls `[H, nu]` by MPPI iterations (Eqs. 16, 18); see `planner.improve`."""
-    return planner.improve(
-        MPPI, config, simulator, terminal_cost, models, state, controls, key, iterations=iterations
-    )
+    costs_of = functools.partial(score, config, simulator, terminal_cost, models, state)
+    return planner.improve(MPPI, config, costs_of, controls, key, iterations=iterations)
 
 
 def state_value(
@@ -111,8 +112,13 @@ def state_value(
     iterations: int,
     controls: jax.Array | None = None,
 ) -> tuple[jax.Array, Diagnostics]:
-    """The free energy of a state (Eqs. 7, 24), and diagnostics; see `planner.state_value`."""
+    """The free energy of a state (Eqs. 7, 24), and diagnostics; see `planner.state_value`.
+
+    It starts from `controls` `[H, nu]`, or the prior if None.
+    """
+    if controls is None:
+        controls = zero_controls(config, simulator.action_size)
+    costs_of = functools.partial(score, config, simulator, terminal_cost, models, state)
     return planner.state_value(
-        MPPI, config, simulator, terminal_cost, models, state, key, iterations=iterations,
-        plan=controls,
-    )  # fmt: skip
+        MPPI, config, costs_of, num_draws(models), controls, key, iterations=iterations
+    )

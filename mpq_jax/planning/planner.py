@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.config import PlannerConfig
-from mpq_jax.dynamics import Model, Simulator, State
-from mpq_jax.planning.scoring import TerminalCost, num_draws, score
 
 Plan = Any  # a planner's state from one control step to the next: a pytree of arrays
+CostsOf = Callable[[jax.Array], jax.Array]  # plans [N, H, nu] -> costs [N]
 
 
 class Candidates(NamedTuple):
@@ -62,10 +61,7 @@ class Diagnostics(NamedTuple):
 def improve(
     planner: Planner,
     config: PlannerConfig,
-    simulator: Simulator,
-    terminal_cost: TerminalCost,
-    models: Model,
-    state: State,
+    costs_of: CostsOf,
     plan: Plan,
     key: jax.Array,
     *,
@@ -76,10 +72,7 @@ def improve(
     Args:
       planner: how.
       config: its sizes and numbers.
-      simulator: the planner's physics.
-      terminal_cost: what follows after H - 1 steps; `simulator.task.cost` without a learned Q.
-      models: the model draws, leading axis D.
-      state: where the plan starts.
+      costs_of: what plans cost from where the system is; `scoring.score` on models of it.
       plan: for now, already shifted.
       key: random key.
       iterations: one or more.
@@ -90,8 +83,7 @@ def improve(
 
     def iterate(plan, key):
         candidates = planner.sample(config, plan, key)
-        costs = score(config, simulator, terminal_cost, models, state, candidates.actions)
-        updated = planner.update(config, plan, candidates, costs)
+        updated = planner.update(config, plan, candidates, costs_of(candidates.actions))
         return updated.plan, diagnose(updated)
 
     if iterations == 1:
@@ -103,35 +95,28 @@ def improve(
 def state_value(
     planner: Planner,
     config: PlannerConfig,
-    simulator: Simulator,
-    terminal_cost: TerminalCost,
-    models: Model,
-    state: State,
+    costs_of: CostsOf,
+    draws: int,
+    plan: Plan,
     key: jax.Array,
     *,
     iterations: int,
-    plan: Plan | None = None,
 ) -> tuple[jax.Array, Diagnostics]:
     """Soft value V(s) of a state: that of a fresh batch of samples around an improved plan.
 
-    Starts from `plan`, or the planner's first one (the prior) if None, and improves it by
-    `iterations` first.
+    `plan` is improved by `iterations` first; `draws` is the number of model draws D, the others
+    are as for `improve`.
 
     Returns:
       V, a scalar (infinite when no sample was finite), and diagnostics of the fresh batch.
     """
     assert planner.soft_value is not None  # checked when the agent is made
     plan_key, value_key = jax.random.split(key)
-    if plan is None:
-        plan = planner.init(config, simulator.action_size)
     if iterations:
-        plan, _ = improve(
-            planner, config, simulator, terminal_cost, models, state, plan, plan_key,
-            iterations=iterations,
-        )  # fmt: skip
+        plan, _ = improve(planner, config, costs_of, plan, plan_key, iterations=iterations)
     candidates = planner.sample(config, plan, value_key)
-    costs = score(config, simulator, terminal_cost, models, state, candidates.actions)
-    value = planner.soft_value(config, plan, candidates, costs, num_draws(models))
+    costs = costs_of(candidates.actions)
+    value = planner.soft_value(config, plan, candidates, costs, draws)
     return value, diagnose(planner.update(config, plan, candidates, costs))
 
 
