@@ -200,14 +200,13 @@ def test_a_nonfinite_target_is_masked_and_counted():
     assert np.isclose(metrics.q_loss, expected, rtol=1e-4)
 
 
-def test_model_steps_of_a_round():
-    """states x (iterations + 1) x N x (H - 1) x physics steps a control step."""
-    agent = lq_agent()
+def test_plan_steps_of_a_round():
+    """states x (iterations + 1) x N x (H - 1)."""
     planner = PlannerConfig(horizon=8, num_samples=24)
     config = LearnerConfig(num_states=1280, target_iterations=0)
-    assert learner.model_steps(planner, config, agent) == 1280 * 24 * 7
+    assert learner.plan_steps(planner, config) == 1280 * 24 * 7
     fresh = LearnerConfig(mode='per_minibatch', target_iterations=3)
-    assert learner.model_steps(planner, fresh, agent) == 100 * 64 * 4 * 24 * 7
+    assert learner.plan_steps(planner, fresh) == 100 * 64 * 4 * 24 * 7
 
 
 def test_buffer_is_a_ring_that_skips_invalid_transitions():

@@ -72,9 +72,9 @@ def _parts(config: Config, reporter: Reporter) -> dict[str, Any]:
     for episode in range(3):  # something to learn from
         state, summary = programs.collect(state, episode)
     programs.learn(jax.tree.map(jnp.copy, state), 3)
-    a_round = programs.model_steps_per_round
+    a_round = programs.workload.per_round
     steps = {
-        'acting': programs.model_steps_per_action * programs.real.task.episode_steps,
+        'acting': programs.workload.per_action * programs.real.task.episode_steps,
         'learning round': a_round,
         'target generation': a_round,
         'bare rollouts': a_round,

@@ -99,8 +99,24 @@ def use_all_cores() -> None:
         jax.config.update('jax_num_cpu_devices', usable_cores())
 
 
-def run(main: Callable[[], None], cores_as_devices: bool = True) -> None:
+def keep_compiled_on_accelerators() -> None:
+    """What an accelerator compiled serves later runs, in a folder of this user."""
+    if jax.default_backend() != 'cpu' and 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+        cache = os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))
+        jax.config.update('jax_compilation_cache_dir', os.path.join(cache, 'mpq_jax'))
+
+
+def run(
+    main: Callable[[], None],
+    cores_as_devices: bool = True,
+    uses_accelerator: Callable[[], bool] = lambda: True,
+) -> None:
     """Runs an entry point: precision set, user errors as one line, signals as a clean stop.
+
+    Args:
+      main: what it does.
+      cores_as_devices: whether each CPU core is a device of its own.
+      uses_accelerator: asked once the flags are read, whether this process needs one.
 
     Exit codes: 0, done; 2, an error of the user's, of the disk or of a real system; 3, a run that
     went to its end and in which a member learned nothing; 128 + n, stopped by signal n.
@@ -109,15 +125,15 @@ def run(main: Callable[[], None], cores_as_devices: bool = True) -> None:
     if cores_as_devices:
         use_all_cores()
     jax.config.update('jax_default_matmul_precision', 'float32')  # no TF32 on GPUs
-    if jax.default_backend() != 'cpu' and 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-        cache = os.environ.get('XDG_CACHE_HOME', os.path.expanduser('~/.cache'))
-        jax.config.update('jax_compilation_cache_dir', os.path.join(cache, 'mpq_jax'))
     sys.path.insert(0, os.getcwd())  # module:factory of the user's own
 
     def guarded(arguments: list[str]) -> int:
         if len(arguments) > 1:
             print(f'error: {arguments[1]!r} is not a flag (--name=value)', file=sys.stderr)
             return 2
+        if not uses_accelerator():
+            jax.config.update('jax_platforms', 'cpu')
+        keep_compiled_on_accelerators()
         try:
             with exit_when_busy(), keep_tasks():
                 main()

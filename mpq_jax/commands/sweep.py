@@ -63,4 +63,5 @@ def make_launcher() -> Launcher | None:
 
 
 if __name__ == '__main__':
-    command_line.run(main)
+    # With Ray the workers need the accelerators, and would find them taken.
+    command_line.run(main, uses_accelerator=lambda: FLAGS.launcher != 'ray')

@@ -3,7 +3,7 @@
 Physics are pure functions; `make_simulator` picks the backend that a config names.
 """
 
-from mpq_jax.dynamics.backends import make_simulator
+from mpq_jax.dynamics.backends import make_simulator, steps_per_control
 from mpq_jax.dynamics.simulator import (
     Model,
     Rollout,
@@ -25,4 +25,5 @@ __all__ = [
     'ending',
     'make_simulator',
     'rollout',
+    'steps_per_control',
 ]

@@ -2,6 +2,7 @@
 
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics.equations_simulator import make_equations_simulator
+from mpq_jax.dynamics.mujoco_model import load_model, physics_steps_per_control
 from mpq_jax.dynamics.native_simulator import make_native_simulator
 from mpq_jax.dynamics.simulator import Simulator
 from mpq_jax.tasks import Task
@@ -31,7 +32,21 @@ def make_simulator(task: Task, physics: PhysicsConfig | None = None) -> Simulato
     """
     check_task(task)
     physics = physics or PhysicsConfig()
-    backend = physics.backend
-    if backend == 'auto':
-        backend = 'equations' if task.mjcf is None else 'mjx'
-    return _BACKENDS[backend](task, physics)
+    return _BACKENDS[_backend(task, physics)](task, physics)
+
+
+def steps_per_control(task: Task, physics: PhysicsConfig) -> int:
+    """Physics steps a control step of the task's simulator, without building it.
+
+    Raises:
+      TaskError, ConfigError: as `make_simulator`, of the MJCF and its timestep.
+    """
+    if _backend(task, physics) == 'equations':
+        return 1
+    return physics_steps_per_control(task, load_model(task, physics))
+
+
+def _backend(task: Task, physics: PhysicsConfig) -> str:
+    if physics.backend == 'auto':
+        return 'equations' if task.mjcf is None else 'mjx'
+    return physics.backend

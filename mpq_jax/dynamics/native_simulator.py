@@ -4,7 +4,9 @@ For planning without a GPU: whole batches of plans go through one `jax.pure_call
 `mujoco.rollout`. Everything else (noise, costs, scores, Q) stays JAX.
 """
 
+import functools
 import math
+import threading
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +27,9 @@ from mpq_jax.dynamics.mujoco_model import (
 from mpq_jax.dynamics.physics_warnings import HUGE
 from mpq_jax.dynamics.simulator import Simulator, State, Trajectory
 from mpq_jax.tasks import Reading, Task
+
+_MOST_MODELS = 1024  # edited models that a simulator keeps, or those of a call where they are more
+_one_at_a_time = threading.Lock()  # to have the threads
 
 
 class _Physics(NamedTuple):
@@ -106,9 +111,8 @@ class _NativeRollouts:
         self._control = control_law(task, self.model)
         self._names = [p.name for p in task.parameters]
         self._models: dict[bytes, mujoco.MjModel] = {}
-        threads = usable_cores()
-        self._pool = mujoco_rollout.Rollout(nthread=threads)
-        self._data = [mujoco.MjData(self.model) for _ in range(threads)]
+        self._pool = _thread_pool()
+        self._data = [mujoco.MjData(self.model) for _ in range(usable_cores())]
 
     def __call__(self, values, qpos, qvel, act, actions) -> _Physics:
         """Values `[..., P]`, state `[..., n]`, actions `[..., T, nu]`; axes of 1 are shared."""
@@ -123,11 +127,13 @@ class _NativeRollouts:
         start = [np.zeros((len(models), 1)), flat(qpos, 1), flat(qvel, 1), flat(act, 1)]
         states = np.concatenate(start, axis=1, dtype=np.float64)
         if actions.shape[-2]:
-            result = self._roll(models.tolist(), states, flat(actions, 2))
+            with _one_at_a_time:
+                result = self._roll(models.tolist(), states, flat(actions, 2))
         else:
             starts = np.broadcast_shapes(*(x.shape[:-1] for x in (qpos, qvel, act)))
             which = np.broadcast_to(np.arange(math.prod(starts)).reshape(starts), lead).ravel()
-            result = self._read(models, states, which)
+            with _one_at_a_time:
+                result = self._read(models, states, which)
         return _Physics(*(x.astype(np.float32).reshape(lead + x.shape[1:]) for x in result))
 
     def _read(self, models: np.ndarray, states: np.ndarray, which: np.ndarray) -> _Physics:
@@ -212,8 +218,18 @@ class _NativeRollouts:
         models = np.empty(len(rows), object)
         for i, row in enumerate(rows):
             key = row.tobytes()
-            if key not in self._models:
+            model = self._models.pop(key, None)  # the latest used stand last
+            if model is None:
                 named = dict(zip(self._names, map(float, row), strict=True))
-                self._models[key] = edited_model(self._task, self.model, named)
-            models[i] = self._models[key]
+                model = edited_model(self._task, self.model, named)
+            models[i] = self._models[key] = model
+        if len(self._models) > _MOST_MODELS:
+            for key in list(self._models)[: -max(_MOST_MODELS, len(rows))]:
+                del self._models[key]
         return models.reshape(values.shape[:-1])
+
+
+@functools.cache
+def _thread_pool() -> mujoco_rollout.Rollout:
+    """One for all simulators of the process; a call uses all of it."""
+    return mujoco_rollout.Rollout(nthread=usable_cores())

@@ -116,13 +116,13 @@ def make_targets(
     return map_in_chunks(one, (batch, keys), config.target_chunk)
 
 
-def model_steps(planner: PlannerConfig, config: LearnerConfig, agent: Agent) -> int:
-    """Physics steps of the planner's models in one round for one seed."""
+def plan_steps(planner: PlannerConfig, config: LearnerConfig) -> int:
+    """Control steps of the planner's models in one round for one seed."""
     states = config.num_states
     if config.mode == 'per_minibatch':
         states = config.num_minibatches * config.minibatch_size
     plans = states * (config.target_iterations + 1) * planner.num_samples
-    return plans * (planner.horizon - 1) * agent.simulator.steps_per_control
+    return plans * (planner.horizon - 1)
 
 
 def fit(

@@ -1,5 +1,6 @@
 """Running a sweep: the plan is shown, unfinished cells run, the results are gathered."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,13 +11,13 @@ from rich.table import Table
 from mpq_jax.base.interrupts import Stopped
 from mpq_jax.base.progress import Reporter, make_bars, make_console
 from mpq_jax.base.validation import RunError
+from mpq_jax.learning.workload import Workload
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell, Grid
 from mpq_jax.sweep.results import summarize
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tasks import keep_tasks
-from mpq_jax.training.assembly import make_programs
-from mpq_jax.training.programs import Programs
+from mpq_jax.training.assembly import count_work, make_programs
 from mpq_jax.training.trainer import train
 
 
@@ -86,19 +87,26 @@ def run_sweep(
     console = console or make_console()
     directory = SweepDirectory(run_dir)
     cells = directory.plan(grid)
-    programs = {cell.name: make_programs(cell.config) for cell in cells}
+    work = {cell.name: count_work(cell.config) for cell in cells}
+    if launcher is None:  # what cannot be built here is named before anything runs
+        for cell in cells:
+            make_programs(cell.config)
     unfinished = [cell for cell in cells if not directory.finished(cell)]
-    console.print(_plan_table(cells, programs, directory))
+    console.print(_plan_table(cells, work, directory))
     directory.record(grid, cells)
-    costs = {cell.name: _cost(programs[cell.name]) for cell in unfinished}
+    costs = {cell.name: _cost(work[cell.name]) for cell in unfinished}
     try:
         with Display(cells, len(cells) - len(unfinished), costs, console) as display:
             failures = (launcher or run_here)(unfinished, directory, display)
-    except Stopped as stop:
-        where = f'the same command continues the sweep in {directory.path}'
-        raise Stopped(f'{str(stop).split(";")[0]}; {where}', stop.signal_name) from None
-    finally:
-        summarize(directory, console)
+    except BaseException as error:
+        with contextlib.suppress(Exception):  # what ended the sweep is what is said
+            summarize(directory, console)
+        if isinstance(error, Stopped):
+            where = f'the same command continues the sweep in {directory.path}'
+            stopped = f'{str(error).split(";")[0]}; {where}'
+            raise Stopped(stopped, error.signal_name) from None
+        raise
+    summarize(directory, console)
     directory.record_session(unfinished, time.perf_counter() - begin)
     if failures:
         raise RunError('cells failed (the others are complete):\n  ' + '\n  '.join(failures))
@@ -125,29 +133,28 @@ def run_cell(cell: Cell, run: RunDirectory, reporter: Reporter) -> None:
     train(cell.config, run.path, resume=run.config_file.exists(), reporter=reporter)
 
 
-def _cost(programs: Programs) -> float:
+def _cost(work: Workload) -> float:
     """Of a cell, for the ETA: its model steps, and what a control step takes beside them."""
-    control_steps = programs.config.episodes * programs.real.task.episode_steps
-    return programs.model_steps_to_run + 100.0 * len(programs.members) * control_steps
+    control_steps = work.config.episodes * work.episode_steps
+    return work.total + 100.0 * len(work.config.members) * control_steps
 
 
 def _plan_table(
-    cells: Sequence[Cell], programs: dict[str, Programs], directory: SweepDirectory
+    cells: Sequence[Cell], work: dict[str, Workload], directory: SweepDirectory
 ) -> Table:
     """What is going to run: each cell is compiled once, its members run as one batch."""
     table = Table(title=f'sweep in {directory.path}: a cell is one set of compiled programs')
     for heading in ('cell', 'points', 'seeds', 'batch', 'model steps', 'compiles', 'state'):
         table.add_column(heading, overflow='fold')
     for cell in cells:
-        own = programs[cell.name]
-        devices = len(own.layout.devices)
+        own = work[cell.name]
         table.add_row(
             cell.name,
             str(len(cell.points)),
             str(cell.config.num_seeds),
-            f'{own.layout.size}' + (f' on {devices} devices' if devices > 1 else ''),
-            f'{own.model_steps_to_run:,}',
-            ', '.join(own.program_names),
+            str(len(cell.config.members)),
+            f'{own.total:,}',
+            ', '.join(own.programs),
             _state(cell, directory),
         )
     return table

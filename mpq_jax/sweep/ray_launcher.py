@@ -1,16 +1,13 @@
 """Cells of a sweep on a Ray cluster; whatever a worker does, the driver shows and keeps."""
 
 import dataclasses
-import io
 import logging
 import sys
-import tarfile
 import tempfile
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpq_jax.base.interrupts import Stopped, StopRequest, stop_on_signals
 from mpq_jax.base.progress import Relay, Reporter
@@ -18,6 +15,7 @@ from mpq_jax.base.validation import RunError
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell
 from mpq_jax.sweep.launch import Display, run_cell
+from mpq_jax.sweep.parcels import pack, put_back, take, unpack
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 
 try:
@@ -35,7 +33,8 @@ class RayLauncher:
     """Sends each cell to a worker; a cell whose worker dies starts again, up to `retries` times.
 
     On a shared disk a cell writes into the sweep directory itself, so that a second try goes on
-    from the last checkpoint; elsewhere its run directory travels back when it is done.
+    from the last checkpoint; elsewhere a begun run directory travels there, and back when it is
+    done. To a cluster travel, too, this package and the modules of the user's own tasks.
     """
 
     address: str | None = None  # of a cluster; None starts one on this machine
@@ -54,22 +53,27 @@ class RayLauncher:
         """
         started = not ray.is_initialized()
         if started:
-            self._connect()
+            self._connect(cells)
         token = directory.path.absolute() / _TOKEN
         token.write_text(uuid.uuid4().hex)
         try:
             self._check_resources()
-            with stop_on_signals() as stop:
-                return self._run(cells, directory, display, stop, token)
+            for cell in cells:
+                put_back(directory.run(cell.name))
+            queue = Queue(actor_options={'num_cpus': 0})
+            try:
+                with stop_on_signals() as stop:
+                    return self._run(cells, directory, display, stop, queue)
+            finally:
+                queue.shutdown()
         finally:
             token.unlink(missing_ok=True)
             if started:
                 ray.shutdown()
 
-    def _connect(self) -> None:
-        """Workers import what the driver imports: this package travels to a foreign cluster."""
-        here = Path(__file__).parents[1]
-        environment = {'py_modules': [str(here)]} if self.address else {}
+    def _connect(self, cells: Sequence[Cell]) -> None:
+        modules = [str(Path(__file__).parents[1]), *user_modules(cells)]
+        environment = {'py_modules': modules} if self.address else {}
         try:
             ray.init(
                 address=self.address,
@@ -92,18 +96,18 @@ class RayLauncher:
 
     def _run(
         self, cells: Sequence[Cell], directory: SweepDirectory, display: Display,
-        stop: StopRequest, token: Path,
+        stop: StopRequest, queue: Queue,
     ) -> list[str]:  # fmt: skip
         remote = ray.remote(
             num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries, max_calls=1
         )(_work)
-        queue = Queue(actor_options={'num_cpus': 0})
+        secret = (directory.path.absolute() / _TOKEN).read_text()
         pending: dict[Any, Cell] = {}
         for cell in cells:
-            path = directory.run(cell.name).path.absolute()
-            secret = token.read_text()
-            arguments = cell, str(path), secret, self.cpus, sys.path[0], queue
-            pending[remote.remote(*arguments)] = cell
+            run = directory.run(cell.name)
+            begun = pack(run) if self.address and run.config_file.exists() else None
+            order = _Order(cell, str(run.path.absolute()), secret, self.cpus, sys.path[0], begun)
+            pending[remote.remote(order, queue)] = cell
         lines = _Lines(display)
         failures = []
         cancelled = False
@@ -123,7 +127,6 @@ class RayLauncher:
                 elif not stop:
                     failures.append(f'{cell.name}: {problem}')
                     display.say(f'failed, going on without it: {failures[-1]}')
-        queue.shutdown()
         if stop:
             raise Stopped(f'stopped by {stop.signal_name}', stop.signal_name)
         return failures
@@ -154,28 +157,36 @@ class _Lines:
             reporter.__exit__(None, None, None)
 
 
-def _work(
-    cell: Cell, path: str, secret: str, cpus: float, import_path: str, queue: Queue
-) -> bytes | None:
-    """On a worker: runs a cell; None where it wrote to the driver's disk, else a tar of its run."""
+class _Order(NamedTuple):
+    """What a worker is sent."""
+
+    cell: Cell
+    path: str  # of the cell's run on the driver's disk
+    secret: str  # what the driver wrote beside it
+    cpus: float
+    import_path: str  # where the driver finds module:factory of the user's own
+    begun: bytes | None  # the run so far, for a worker that does not see it
+
+
+def _work(order: _Order, queue: Queue) -> bytes | None:
+    """On a worker: runs a cell; None where it wrote to the driver's disk, else its packed run."""
     import jax
 
-    if import_path not in sys.path:
-        sys.path.insert(0, import_path)  # module:factory of the user's own
+    if order.import_path not in sys.path:
+        sys.path.insert(0, order.import_path)
     jax.config.update('jax_default_matmul_precision', 'float32')
-    jax.config.update('jax_num_cpu_devices', max(1, int(cpus)))
+    jax.config.update('jax_num_cpu_devices', max(1, int(order.cpus)))
+    cell = order.cell
     relay = Relay(cell.name, lambda method, arguments: queue.put((cell.name, method, arguments)))
-    token = Path(path).parents[1] / _TOKEN
-    if token.is_file() and token.read_text() == secret:
-        _finish(cell, RunDirectory(path), relay)
+    token = Path(order.path).parents[1] / _TOKEN
+    if token.is_file() and token.read_text() == order.secret:
+        _finish(cell, RunDirectory(order.path), relay)
         return None
     with tempfile.TemporaryDirectory() as temporary:
-        run = RunDirectory(Path(temporary) / cell.name)
+        path = Path(temporary) / cell.name
+        run = RunDirectory(path) if order.begun is None else unpack(order.begun, path)
         _finish(cell, run, relay)
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode='w:gz') as archive:
-            archive.add(run.path, arcname='.')
-        return stream.getvalue()
+        return pack(run)
 
 
 def _finish(cell: Cell, run: RunDirectory, relay: Relay) -> None:
@@ -191,9 +202,16 @@ def _collect(task: Any, cell: Cell, directory: SweepDirectory) -> str | None:
         reason = str(error).strip().splitlines() or ['']
         return f'{type(error).__name__}: {reason[-1]}'
     if content is not None:
-        path = directory.run(cell.name).path
-        arriving = path.with_name(f'{path.name}.arriving{time.time_ns()}')
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            archive.extractall(arriving, filter='data')
-        arriving.rename(path)
+        try:
+            take(content, directory.run(cell.name))
+        except (OSError, RunError) as error:
+            return str(error)
     return None
+
+
+def user_modules(cells: Sequence[Cell]) -> list[str]:
+    """Files and package folders of the modules in which the cells' own tasks are."""
+    names = {cell.config.task.partition(':')[0].partition('.')[0] for cell in cells
+             if ':' in cell.config.task}  # fmt: skip
+    files = [Path(str(sys.modules[name].__file__)) for name in sorted(names)]
+    return [str(file.parent if file.name == '__init__.py' else file) for file in files]

@@ -1,23 +1,55 @@
 """From a config to what a run calls: simulators, agent, batch, programs."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Config
-from mpq_jax.dynamics import Simulator, make_simulator
+from mpq_jax.dynamics import Simulator, make_simulator, steps_per_control
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import belief
 from mpq_jax.environments.gymnasium_fetch import check_gymnasium
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.learning.q_function import make_network
+from mpq_jax.learning.workload import Workload
 from mpq_jax.planning.agent import make_agent
 from mpq_jax.tasks import Task, load_task
 from mpq_jax.training import memory
 from mpq_jax.training.batch import layout, member_configs
 from mpq_jax.training.programs import Programs
 from mpq_jax.training.stepwise_programs import StepwisePrograms
+
+
+def check(config: Config) -> Task:
+    """The task of a config whose fields fit it and each other; nothing is built.
+
+    Raises:
+      ConfigError, TaskError: what cannot be used.
+    """
+    task = load_task(config.task)
+    if config.learner.buffer_capacity < task.episode_steps:
+        raise ConfigError(
+            'learner.buffer_capacity',
+            config.learner.buffer_capacity,
+            f'at least {task.episode_steps}, one episode of {task.name}',
+        )
+    for member in member_configs(config):
+        for parameter in task.parameters:
+            belief(parameter, member.planner)
+    return task
+
+
+def count_work(config: Config) -> Workload:
+    """What a run of a config takes; no simulator and no program is built for it.
+
+    Raises:
+      ConfigError, TaskError: what cannot be used.
+    """
+    task = check(config)
+    with _of_field('planner_physics'):
+        return Workload.of(config, task, steps_per_control(task, config.planner_physics))
 
 
 def make_programs(config: Config, real_systems: Sequence[RealSystem] | None = ()) -> Programs:
@@ -31,17 +63,7 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] | None = ()
     Raises:
       ConfigError, TaskError: what cannot be built, named before anything compiles.
     """
-    task = load_task(config.task)
-    if config.learner.buffer_capacity < task.episode_steps:
-        raise ConfigError(
-            'learner.buffer_capacity',
-            config.learner.buffer_capacity,
-            f'at least {task.episode_steps}, one episode of {task.name}',
-        )
-    members = member_configs(config)
-    for member in members:
-        for parameter in task.parameters:
-            belief(parameter, member.planner)
+    task = check(config)
     stepwise = config.real_system != 'simulated'
     if real_systems is not None:
         _check_real_systems(config, task, real_systems)
@@ -68,9 +90,16 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] | None = ()
 
 
 def _physics(task: Task, config: Config, which: str) -> Simulator:
-    try:
+    with _of_field(which):
         return _simulator(task, getattr(config, which))
-    except ConfigError as error:  # which names the field of either as 'physics.'
+
+
+@contextlib.contextmanager
+def _of_field(which: str) -> Iterator[None]:
+    """Errors name the field: 'planner_physics.' or 'real_physics.' for the 'physics.' of both."""
+    try:
+        yield
+    except ConfigError as error:
         field = error.field.replace('physics.', f'{which}.', 1)
         raise ConfigError(field, error.value, error.allowed) from None
 

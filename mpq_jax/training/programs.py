@@ -17,8 +17,8 @@ from mpq_jax.config import Config
 from mpq_jax.dynamics import Model, Simulator
 from mpq_jax.dynamics.randomization import dr_models, planner_models, stacked
 from mpq_jax.environments.episode import Summary
-from mpq_jax.learning import learner
 from mpq_jax.learning.learner import LearnMetrics
+from mpq_jax.learning.workload import Workload
 from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.training import member, memory
 from mpq_jax.training.batch import Layout, Numbers, stacked_numbers
@@ -44,37 +44,10 @@ class Programs:
     def compile_seconds(self) -> float:
         return sum(program.compile_seconds for program in self.compiled.values())
 
-    @property
-    def model_steps_per_action(self) -> int:
-        """Physics steps of the planner's models in one control step of one seed."""
-        planner = self.config.planner
-        plans = planner.num_samples * planner.iterations
-        return plans * (planner.horizon - 1) * self.agent.simulator.steps_per_control
-
-    @property
-    def model_steps_per_round(self) -> int:
-        """Physics steps of the planner's models in one learning round of one seed."""
-        return learner.model_steps(self.config.planner, self.config.learner, self.agent)
-
-    @property
-    def program_names(self) -> list[str]:
-        """What a run of this config compiles."""
-        if not self.config.learns:
-            return ['init', 'play']
-        validates = self.config.training.validation_episodes > 0
-        return ['init', 'collect', 'learn'] + ['play', 'keep best'] * validates
-
-    @property
-    def model_steps_to_run(self) -> int:
-        """About how many physics steps of the planner's models the whole run takes."""
-        config, steps = self.config, self.real.task.episode_steps
-        if not config.learns:
-            return len(self.members) * config.episodes * steps * self.model_steps_per_action
-        settings = config.training
-        validations = config.episodes // config.validation_interval * settings.validation_episodes
-        acting = (config.episodes + validations) * steps * self.model_steps_per_action
-        rounds = config.episodes // config.learner.episodes_per_round
-        return len(self.members) * (acting + rounds * self.model_steps_per_round)
+    @functools.cached_property
+    def workload(self) -> Workload:
+        """The model steps of the run, and what it compiles."""
+        return Workload.of(self.config, self.real.task, self.agent.simulator.steps_per_control)
 
     @functools.cached_property
     def numbers(self) -> Numbers:
@@ -163,7 +136,7 @@ class Programs:
     def episodes_at_once(self, wanted: int) -> int:
         """How many episodes a member `play` should get: what fits, and soon comes back."""
         batch = self.layout.per_device
-        steps = batch * self.real.task.episode_steps * max(1, self.model_steps_per_action)
+        steps = batch * self.real.task.episode_steps * max(1, self.workload.per_action)
         wanted = min(wanted, memory.blocks_of(steps))
         return memory.plans_at_once(self.config, self.agent.simulator, wanted, batch)
 

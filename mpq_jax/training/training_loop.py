@@ -161,7 +161,7 @@ class TrainingLoop:
                 self.programs.learn, self.state, self.episode
             )
             metrics = jax.device_get(metrics)
-            self.counters['model_steps'] += self.programs.model_steps_per_round
+            self.counters['model_steps'] += self.programs.workload.per_round
             self.diverged = count_restores(metrics, self.counters)
         validation = self._validate_if_due()
         return self._rows(self.episode, summary, (collecting, learning), metrics, validation)
@@ -199,7 +199,7 @@ class TrainingLoop:
         """Real steps, and the physics steps of the planner's models behind them."""
         steps = summary.env_steps.astype(np.int64)
         self.counters[counter] += steps
-        self.counters['model_steps'] += steps * self.programs.model_steps_per_action
+        self.counters['model_steps'] += steps * self.programs.workload.per_action
 
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
         warnings, first = heard.take()

@@ -1,0 +1,53 @@
+"""What a run takes, counted from its config before anything is built."""
+
+import dataclasses
+
+from mpq_jax.config import Config
+from mpq_jax.learning import learner
+from mpq_jax.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    """A run in physics steps of the planner's models."""
+
+    config: Config
+    episode_steps: int
+    steps_per_control: int
+
+    @classmethod
+    def of(cls, config: Config, task: Task, steps_per_control: int) -> 'Workload':
+        return cls(config, task.episode_steps, steps_per_control)
+
+    @property
+    def per_action(self) -> int:
+        """In one control step of one member."""
+        planner = self.config.planner
+        plans = planner.num_samples * planner.iterations
+        return plans * (planner.horizon - 1) * self.steps_per_control
+
+    @property
+    def per_round(self) -> int:
+        """In one learning round of one member."""
+        rounds = learner.plan_steps(self.config.planner, self.config.learner)
+        return rounds * self.steps_per_control
+
+    @property
+    def total(self) -> int:
+        """About how many the whole run takes, of all its members."""
+        config, steps = self.config, self.episode_steps
+        if not config.learns:
+            return len(config.members) * config.episodes * steps * self.per_action
+        settings = config.training
+        validations = config.episodes // config.validation_interval * settings.validation_episodes
+        acting = (config.episodes + validations) * steps * self.per_action
+        rounds = config.episodes // config.learner.episodes_per_round
+        return len(config.members) * (acting + rounds * self.per_round)
+
+    @property
+    def programs(self) -> list[str]:
+        """What a run of this config compiles."""
+        if not self.config.learns:
+            return ['init', 'play']
+        validates = self.config.training.validation_episodes > 0
+        return ['init', 'collect', 'learn'] + ['play', 'keep best'] * validates
