@@ -1,6 +1,7 @@
 """The smallest systems that show a behaviour, and configs that run in seconds."""
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
@@ -20,31 +21,34 @@ import jax.numpy as jnp
 import pytest
 
 import mpq_jax
-from mpq_jax.config import PhysicsConfig
+from mpq_jax.config import PhysicsConfig, overrides
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.planning import mppi
 from mpq_jax.planning.scoring import score
 from mpq_jax.tasks import Start, Task, load_task
+from mpq_jax.training import assembly
 
 # One step of the linear-quadratic system s' = A s + B a with cost q s^2 / 2 + r a^2 / 2.
 LQ = {'A': 0.9, 'B': 1.0, 'q': 1.0, 'r': 0.1}
 
 
+LQ_FIELDS = {
+    'name': 'lq',
+    'episode_steps': 10,
+    'control_timestep': 0.1,
+    'reset': lambda key: Start(jax.random.uniform(key, (1,), minval=-1.0), jnp.zeros(1)),
+    'observe': lambda reading, variables: reading.qpos,
+    'cost': lambda reading, variables, action: (
+        0.5 * LQ['q'] * reading.qpos[0] ** 2 + 0.5 * LQ['r'] * action[0] ** 2
+    ),
+    'equations': lambda p, qpos, qvel, action: (LQ['A'] * qpos + LQ['B'] * action, qvel),
+    'action_size': 1,
+}
+
+
 def lq_task(**changes) -> Task:
     """A scalar linear-quadratic task; noise of deviation 0.2 never meets the action limits."""
-    fields = {
-        'name': 'lq',
-        'episode_steps': 10,
-        'control_timestep': 0.1,
-        'reset': lambda key: Start(jax.random.uniform(key, (1,), minval=-1.0), jnp.zeros(1)),
-        'observe': lambda reading, variables: reading.qpos,
-        'cost': lambda reading, variables, action: (
-            0.5 * LQ['q'] * reading.qpos[0] ** 2 + 0.5 * LQ['r'] * action[0] ** 2
-        ),
-        'equations': lambda p, qpos, qvel, action: (LQ['A'] * qpos + LQ['B'] * action, qvel),
-        'action_size': 1,
-    }
-    return Task(**(fields | changes))
+    return Task(**(LQ_FIELDS | changes))
 
 
 def broken_task():
@@ -108,6 +112,28 @@ def tiny_lq_config(**changes):
         'training.validation_episodes': 0,
     }
     return tiny_config(**(fields | changes))
+
+
+@pytest.fixture(scope='module')
+def programs_once():
+    """Runs of a module whose configs differ in seeds and episodes alone share their programs."""
+    compiled, alive = {}, []
+
+    def sharing(make):
+        def made(config, *parts, **systems):
+            programs = make(config, *parts, **systems)
+            alive.append(programs)  # the identities below are not given to others
+            same = json.dumps({**json.loads(overrides.to_json(config)), 'seed': 0, 'episodes': 0})
+            key = make, same, id(programs.agent.simulator), id(programs.real)
+            programs.compiled = compiled.setdefault(key, {})
+            return programs
+
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ('Programs', 'StepwisePrograms'):
+            patch.setattr(assembly, name, sharing(getattr(assembly, name)))
+        yield
 
 
 @pytest.fixture(scope='session')

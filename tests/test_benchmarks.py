@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -13,15 +10,7 @@ import numpy as np
 from mpq_jax.benchmarks import references
 from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.suite.pendulum import wrap
-from tests.test_command_line import ROOT
-
-
-def run(module, *arguments):
-    environment = {name: value for name, value in os.environ.items() if name != 'COLUMNS'}
-    return subprocess.run(
-        [sys.executable, '-m', f'experiments.{module}', *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+from tests.entry_points import run
 
 
 def test_benchmark_mppi_writes_what_it_measured(tmp_path):

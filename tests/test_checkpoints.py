@@ -16,7 +16,7 @@ from mpq_jax.learning import replay_buffer
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.training.assembly import make_programs
 from tests.conftest import tiny_lq_config
-from tests.test_command_line import ROOT
+from tests.entry_points import ROOT
 
 CONFIG = tiny_lq_config()  # two members, a buffer of 25
 

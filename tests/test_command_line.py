@@ -5,32 +5,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import jax
 import numpy as np
 import pytest
 
-import mpq_jax
-from mpq_jax.config import overrides
 from mpq_jax.runs.checkpoint import Checkpointer, latest_episode
 from mpq_jax.runs.metrics import WALL_TIME_COLUMNS, read_rows
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.training.assembly import make_programs
-from tests.conftest import tiny_config
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def command(module, *arguments):
-    return [sys.executable, '-m', f'experiments.{module}', *map(str, arguments)]
-
-
-def run(module, *arguments):
-    return subprocess.run(
-        command(module, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+from tests.entry_points import ROOT, command, run, tiny_flags
 
 
 def resume(path, *flags):
@@ -38,10 +23,7 @@ def resume(path, *flags):
     assert result.returncode == 0, result.stderr
 
 
-def tiny_flags(episodes=6):
-    """The tiny config as flags."""
-    changed = overrides.differences(tiny_config(episodes=episodes), mpq_jax.preset('pendulum'))
-    return ['--task=pendulum'] + [f'--set={name}={value}' for name, (value, _) in changed.items()]
+pytestmark = pytest.mark.usefixtures('programs_once')
 
 
 @pytest.fixture(scope='module')
@@ -80,8 +62,9 @@ def assert_same_run(path, other):
 def test_a_killed_run_resumes_bit_for_bit(uninterrupted, tmp_path):
     path = tmp_path / 'killed'
     process = subprocess.Popen(
-        command('train', *tiny_flags(), f'--run_dir={path}'), cwd=ROOT, stdout=subprocess.DEVNULL
-    )
+        command('train', *tiny_flags(), f'--run_dir={path}'),
+        cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {'JAX_NUM_CPU_DEVICES': '1'},
+    )  # fmt: skip
     metrics = path / 'metrics.csv'
     try:
         deadline = time.monotonic() + 200
@@ -140,7 +123,8 @@ def test_evaluate_from_the_command_line(uninterrupted):
 def test_a_task_of_ones_own(tmp_path):
     result = run(
         'train', '--task=tests.conftest:lq_task', '--num_seeds=1', '--episodes=1',
-        '--set=learner.num_states=64', f'--run_dir={tmp_path / "own"}',
+        '--set=learner.num_states=64', '--set=learner.epochs=1', '--horizon=2',
+        f'--run_dir={tmp_path / "own"}',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     own = 'tests.conftest:lq_task'

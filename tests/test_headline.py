@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import headline_table, headline_text
-from tests.test_command_line import run
+from tests.entry_points import run
 from tests.test_reproduce import QUIET, made_up
 
 ROOT = Path(__file__).parent.parent

@@ -1,10 +1,7 @@
 """Runs of which a member takes no step or learns nothing: what is said, and the exit code."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -14,6 +11,7 @@ from mpq_jax.runs.metrics import read_rows
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.training.divergence import IdleMembers
 from tests.conftest import broken_task
+from tests.entry_points import run
 
 
 def rows(env_steps, nonfinite_targets, seed=0):
@@ -48,19 +46,17 @@ def test_who_took_or_learned_nothing(block, said):
 def test_the_exit_code_tells(tmp_path):
     fields = {'num_seeds': 1, 'planner.horizon': 2, 'planner.num_samples': 4,
               'planner.num_model_draws': 1}  # fmt: skip
-    command = [sys.executable, '-m', 'experiments.train', '--agent=mppi', '--episodes=1',
-               '--task=tests.conftest:broken_task', f'--run_dir={tmp_path / "run"}',
-               *(f'--set={name}={value}' for name, value in fields.items())]  # fmt: skip
-    environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    ended = run('train', '--agent=mppi', '--episodes=1', '--task=tests.conftest:broken_task',
+                f'--run_dir={tmp_path / "run"}',
+                *(f'--set={name}={value}' for name, value in fields.items()))  # fmt: skip
     assert ended.returncode == 3
     assert 'so far seed 0 took no control step' in ended.stdout
     assert 'error: seed 0 took no control step' in ended.stderr
     closing = ended.stdout.rpartition('┏')[2]
     assert 'took no control' in closing and 'nan' in closing
-    run = RunDirectory(tmp_path / 'run')
-    assert [row['return'] for row in read_rows(run.metrics_file)] == ['nan']
-    manifest = json.loads(run.manifest_file.read_text())
+    directory = RunDirectory(tmp_path / 'run')
+    assert [row['return'] for row in read_rows(directory.metrics_file)] == ['nan']
+    manifest = json.loads(directory.manifest_file.read_text())
     assert manifest['finished_episodes'] == 1 and manifest['idle_members'][0]['seed'] == 0
 
 

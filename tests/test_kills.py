@@ -23,7 +23,7 @@ from mpq_jax.runs.metrics import WALL_TIME_COLUMNS, read_rows
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.training.assembly import make_programs
 from tests import killed_run
-from tests.test_command_line import ROOT
+from tests.entry_points import ROOT
 
 KILLS = int(os.environ.get('MPQ_JAX_KILLS', '25'))
 FIRST_SEEDS = (12,)  # writing a checkpoint

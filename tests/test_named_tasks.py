@@ -7,7 +7,6 @@ import pytest
 
 import mpq_jax
 from mpq_jax.base.validation import RunError, TaskError
-from mpq_jax.commands import report as report_command
 from mpq_jax.report import write_report
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep import run_sweep
@@ -15,6 +14,7 @@ from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tasks import trust
 from tests.conftest import tiny_lq_config
+from tests.entry_points import run
 
 OWN = 'tests.conftest:lq_task'
 # Says that it was imported, and that its function was called.
@@ -75,7 +75,7 @@ def test_a_module_of_the_run_directory_is_not_imported_even_if_named(hostile, re
 
 def test_a_report_needs_no_task(hostile):
     write_report(hostile.path)
-    assert report_command.write_report is write_report
+    assert run('report', f'--run_dir={hostile.path}').returncode == 0
 
 
 def test_a_module_elsewhere_is_imported_where_it_is_named(hostile, tmp_path, monkeypatch):

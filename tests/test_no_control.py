@@ -17,7 +17,7 @@ from mpq_jax.sweep.grid import Grid, product
 from mpq_jax.tasks import Start
 from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config, tiny_lq_config
-from tests.test_command_line import run as run_command
+from tests.entry_points import run as run_command
 
 
 def undriven_return(seed, episode, steps=200):

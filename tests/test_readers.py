@@ -16,7 +16,9 @@ from mpq_jax.runs import lock
 from mpq_jax.runs.checkpoint import latest_episode
 from mpq_jax.runs.metrics import read_rows
 from tests.conftest import tiny_lq_config
-from tests.test_command_line import ROOT
+from tests.entry_points import ROOT
+
+pytestmark = pytest.mark.usefixtures('programs_once')
 
 
 @pytest.fixture(scope='module')
@@ -25,8 +27,8 @@ def trained(tmp_path_factory):
 
 
 def test_readers_in_a_loop_leave_a_live_run_alone(tmp_path):
-    """Every way of reading, again and again, while forty episodes write forty checkpoints."""
-    config, path = tiny_lq_config(episodes=40), tmp_path / 'run'
+    """Every way of reading, again and again, while each episode writes a checkpoint."""
+    config, path = tiny_lq_config(episodes=15), tmp_path / 'run'
     problems, read, finished = [], [], threading.Event()
 
     def keep_reading():
@@ -46,7 +48,7 @@ def test_readers_in_a_loop_leave_a_live_run_alone(tmp_path):
     finally:
         finished.set()
         reader.join()
-    assert len(read_rows(run.metrics_file)) == 80 and latest_episode(run.checkpoints) == 40
+    assert len(read_rows(run.metrics_file)) == 30 and latest_episode(run.checkpoints) == 15
     assert not problems and read
 
 

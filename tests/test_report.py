@@ -12,8 +12,8 @@ import mpq_jax
 from mpq_jax.report import curves, read_directory, write_report
 from mpq_jax.report.content import Curve
 from tests import report_files
+from tests.entry_points import run
 from tests.report_files import EPISODES, HORIZONS, INJECTION, SEEDS, metric_rows, returns
-from tests.test_command_line import run
 
 
 @pytest.fixture

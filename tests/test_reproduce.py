@@ -16,6 +16,7 @@ from mpq_jax.comparison import paper_figures
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
+from tests.entry_points import run
 
 QUIET = Console(quiet=True)
 GREY_PIXEL = (0x7D, 0x8A, 0x94)
@@ -189,12 +190,11 @@ def test_draw_only_shows_what_has_run_and_runs_nothing(tmp_path):
     directory = made_up(tmp_path / 'sweep', points, [np.ones((2, 30))] * 3)
     (directory.path / directory.read()['cells'][2]['directory'] / 'metrics.csv').unlink()
     before = sorted(directory.path.rglob('*'))
-    command = [sys.executable, '-m', 'experiments.reproduce', '--figure=training_curves']
-    command += ['--task=ball_in_cup', '--draw_only']
-    subprocess.run([*command, f'--run_dir={directory.path}'], check=True, capture_output=True)
+    flags = ['--figure=training_curves', '--task=ball_in_cup', '--draw_only']
+    assert run('reproduce', *flags, f'--run_dir={directory.path}').returncode == 0
     rows = rows_of(directory, 'training_curves')
     assert [row['agent'] for row in rows] == ['MPQ H=4', 'MPPI H=4']
     new = {p.name for p in set(directory.path.rglob('*')) - set(before)}
     assert new == {f'training_curves.{kind}' for kind in ('png', 'json', 'csv')}
-    refused = subprocess.run([*command, f'--run_dir={tmp_path / "none"}'], capture_output=True)
-    assert refused.returncode and b'none' in refused.stderr
+    refused = run('reproduce', *flags, f'--run_dir={tmp_path / "none"}')
+    assert refused.returncode and 'none' in refused.stderr

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.test_command_line import ROOT
+from tests.entry_points import ROOT
 
 # The module alone: the package takes seconds to import.
 LOAD = """

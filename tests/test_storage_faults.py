@@ -15,7 +15,7 @@ from mpq_jax.base.validation import RunError
 from mpq_jax.runs.events import read_events
 from mpq_jax.runs.metrics import COLUMNS, MetricsWriter, read_rows
 from tests.conftest import tiny_lq_config
-from tests.test_command_line import ROOT
+from tests.entry_points import ROOT
 
 OWN_MOUNTS = ['unshare', '-rm']
 

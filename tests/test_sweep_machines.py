@@ -17,7 +17,7 @@ from mpq_jax.sweep import launch, parcels, run_sweep
 from mpq_jax.sweep.grid import Grid, product
 from mpq_jax.training.assembly import count_work, make_programs
 from tests.conftest import tiny_lq_config
-from tests.test_command_line import ROOT, command, tiny_flags
+from tests.entry_points import ROOT, command, tiny_flags
 from tests.test_sweep import grid, task  # noqa: F401 (a fixture)
 
 

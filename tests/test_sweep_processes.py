@@ -11,7 +11,7 @@ import pytest
 
 from mpq_jax.runs.metrics import read_rows
 from mpq_jax.runs.run_directory import RunDirectory
-from tests.test_command_line import ROOT, command, run, tiny_flags
+from tests.entry_points import ROOT, command, run, tiny_flags
 
 SWEEP = ['--sweep=planner.horizon=2,1', '--sweep=planner.temperature=0.1,0.5']
 
