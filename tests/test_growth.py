@@ -1,5 +1,8 @@
 """What a long life of a process holds: threads and models of native physics are bounded."""
 
+import csv
+import subprocess
+import sys
 import weakref
 
 import jax
@@ -11,6 +14,10 @@ import pytest
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import make_simulator, native_simulator
+from mpq_jax.runs.metrics import COLUMNS
+from mpq_jax.runs.run_directory import RunDirectory
+from tests.conftest import tiny_config
+from tests.entry_points import ROOT
 
 
 def step(simulator, masses):
@@ -48,3 +55,41 @@ def test_models_that_were_long_not_used_are_let_go(pendulum, monkeypatch, calls)
         masses = np.linspace(0.5, 1.5, count) + 0.01 * i
         speeds = step(simulator, masses)
         assert len(alive) <= max(4, count) and len(set(speeds.tolist())) == count
+
+
+MEASURED = """
+import io, resource, sys
+from pathlib import Path
+import matplotlib.pyplot
+from rich.console import Console
+from mpq_jax.comparison import baselines
+from mpq_jax.report import write_report
+from mpq_jax.runs.run_directory import RunDirectory
+run = RunDirectory(sys.argv[1])
+config = run.read_config()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+baselines.finish(config, run, Console(file=io.StringIO(), width=200))
+write_report(run.path)
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+def test_tables_figures_and_report_of_many_seeds_take_little_memory(tmp_path):
+    """64 seeds of 700 episodes, every column filled: under 300 MB beyond what is imported."""
+    run = RunDirectory(tmp_path / 'run')
+    run.create(tiny_config(num_seeds=64, episodes=700))
+    numbers = np.random.default_rng(0).normal(size=(700, 64, len(COLUMNS) - 3))
+    with open(run.metrics_file, 'w', newline='') as file:
+        rows = csv.writer(file)
+        rows.writerow(COLUMNS)
+        for episode, seed in np.ndindex(700, 64):
+            rows.writerow([0, seed, episode, *numbers[episode, seed]])
+    shown = subprocess.run(
+        [sys.executable, '-c', MEASURED, str(run.path)], cwd=ROOT, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    megabytes = float(shown.stdout.splitlines()[-1])
+    print(f'{megabytes:.0f} MiB')
+    assert 10 < megabytes < 300 / 1.048576
