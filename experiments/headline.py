@@ -17,6 +17,7 @@ from experiments import headline_table
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
 from mpq_jax.commands import command_line
+from mpq_jax.config.fields import get_field
 from mpq_jax.suite.presets import preset
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
@@ -85,9 +86,10 @@ def _run(task: str, path: Path, console: Console) -> None:
         _extend(path / task, fixed, _points(task, agent), console)
         headline_table.write(path, _test_episodes(), console)
     for agent in FLAGS.agents if FLAGS.table_3 else ():
-        own, paper = (preset(task, agent, name).planner for name in ('default', 'paper'))
-        if agent in ('mppi', 'softq') and own.temperature != paper.temperature:
-            with_table_3 = fixed | {'planner.temperature': paper.temperature}
+        name = 'planner.temperature'
+        own, paper = (get_field(preset(task, agent, kind), name) for kind in ('default', 'paper'))
+        if agent in ('mppi', 'softq') and own != paper:
+            with_table_3 = fixed | {name: paper}
             where = path / headline_table.with_table_3(task)
             _extend(where, with_table_3, _points(task, agent), console)
             headline_table.write(path, _test_episodes(), console)

@@ -13,6 +13,7 @@ from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, better, confidence_interval
 from mpq_jax.comparison import baselines as comparison
 from mpq_jax.comparison.paper_figures import evaluated
+from mpq_jax.config.fields import get_field
 from mpq_jax.config.labels import agent_label
 from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.figures import plots
@@ -110,7 +111,7 @@ def _cells(directory: SweepDirectory, outcome: Outcome) -> list[RunDirectory]:
 
 
 def _temperature(directory: SweepDirectory, outcome: Outcome) -> float:
-    return _cells(directory, outcome)[0].read_config().planner.temperature
+    return get_field(_cells(directory, outcome)[0].read_config(), 'planner.temperature')
 
 
 def _draw(task: str, outcomes: list[Outcome], path: Path) -> None:

@@ -6,13 +6,32 @@ The names below are what users need; modules hold the parts, one job each.
 from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.base.interrupts import Stopped
 from mpq_jax.base.validation import ConfigError, NothingLearnedError, RunError, TaskError
-from mpq_jax.config import Config, LearnerConfig, PhysicsConfig, PlannerConfig, TrainingConfig
-from mpq_jax.config.overrides import set_fields
+from mpq_jax.config import (
+    BasePlannerConfig,
+    BeliefConfig,
+    Config,
+    ExecutionConfig,
+    LearnerConfig,
+    PhysicsConfig,
+    PlannerConfig,
+    TrainingConfig,
+    register_planner,
+    set_fields,
+    static,
+)
 from mpq_jax.dynamics import Simulator, State, make_simulator, rollout
 from mpq_jax.environments.real_system import EpisodeEnded, Measurement, RealSystem
 from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
 from mpq_jax.evaluation.evaluator import evaluate
-from mpq_jax.planning import free_energy, plan, state_value
+from mpq_jax.planning import (
+    Candidates,
+    Planner,
+    Update,
+    free_energy,
+    load_planner,
+    plan,
+    state_value,
+)
 from mpq_jax.suite.presets import baseline, no_control, preset
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task, load_task, register_task
 from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
@@ -21,15 +40,20 @@ from mpq_jax.training.trainer import train
 __version__ = '0.1.0'
 
 __all__ = [
+    'BasePlannerConfig',
+    'BeliefConfig',
+    'Candidates',
     'CompiledFunction',
     'Config',
     'ConfigError',
     'Controller',
     'EpisodeEnded',
+    'ExecutionConfig',
     'LearnerConfig',
     'Measurement',
     'NothingLearnedError',
     'PhysicsConfig',
+    'Planner',
     'PlannerConfig',
     'RandomizedParameter',
     'Reading',
@@ -42,6 +66,7 @@ __all__ = [
     'Task',
     'TaskError',
     'TrainingConfig',
+    'Update',
     'alive_bonus',
     'baseline',
     'compile',
@@ -49,15 +74,18 @@ __all__ = [
     'evaluate',
     'free_energy',
     'load_controller',
+    'load_planner',
     'load_task',
     'make_controller',
     'make_simulator',
     'no_control',
     'plan',
     'preset',
+    'register_planner',
     'register_task',
     'rollout',
     'set_fields',
     'state_value',
+    'static',
     'train',
 ]

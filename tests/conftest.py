@@ -76,7 +76,7 @@ def tiny_config(**changes):
         'episodes': 4,
         'planner.horizon': 3,
         'planner.num_samples': 12,
-        'planner.num_model_draws': 4,
+        'belief.num_draws': 4,
         'learner.num_states': 64,
         'learner.minibatch_size': 32,
         'learner.epochs': 2,
@@ -90,7 +90,7 @@ def tiny_config(**changes):
     if agent == 'softq':
         fields |= {'planner.horizon': 1, 'learner.epochs': 1}
     if agent == 'none':
-        fields |= {'planner.horizon': 1, 'planner.num_samples': 1, 'planner.num_model_draws': 1}
+        fields |= {'planner.horizon': 1, 'planner.num_samples': 1, 'belief.num_draws': 1}
     if changes.get('real_system', 'simulated') != 'simulated':
         fields['training.validation_interval'] = 0
     return mpq_jax.set_fields(mpq_jax.preset('pendulum', agent), fields | changes)
@@ -103,7 +103,7 @@ def tiny_lq_config(**changes):
         'num_seeds': 2,
         'planner.horizon': 2,
         'planner.num_samples': 4,
-        'planner.num_model_draws': 1,
+        'belief.num_draws': 1,
         'learner.num_states': 16,
         'learner.minibatch_size': 8,
         'learner.epochs': 1,
@@ -114,7 +114,7 @@ def tiny_lq_config(**changes):
     return tiny_config(**(fields | changes))
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='module', autouse=True)
 def programs_once():
     """Runs of a module whose configs differ in seeds and episodes alone share their programs."""
     compiled, alive = {}, []

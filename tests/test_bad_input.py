@@ -8,6 +8,7 @@ import pytest
 import mpq_jax
 from mpq_jax.base.validation import ConfigError, RunError, TaskError
 from mpq_jax.config import overrides
+from mpq_jax.config.fields import parse_overrides
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.runs.checkpoint import Checkpointer
 from mpq_jax.runs.run_directory import RunDirectory
@@ -18,22 +19,22 @@ from tests.conftest import tiny_config
     ('field', 'value', 'allowed'),
     [
         ('planner.horizon', 0, 'at least 1'),
-        ('planner.num_model_draws', 13, r'at most planner\.num_samples = 12'),
+        ('belief.num_draws', 13, r'at most planner\.num_samples = 12'),
         ('planner.temperature', -1.0, 'above 0'),
         ('planner.temperature', float('nan'), 'above 0'),
         ('planner.noise_variance', 0.0, 'above 0'),
         ('planner.step_size', 1.5, 'at most 1'),
         ('planner.discount', 1.1, 'at most 1'),
         ('planner.control_discount', -0.1, 'at least 0'),
-        ('planner.redraw', 'sometimes', 'one of run, episode'),
-        ('planner.bank_size', 0, 'at least 1'),
+        ('belief.redraw', 'sometimes', 'one of run, episode'),
+        ('belief.bank_size', 0, 'at least 1'),
         ('planner.pooling', 'perdraw', "did you mean 'per_draw'"),
         ('learner.mode', 'fit', "did you mean 'fitted'"),
         ('learner.num_states', 8, r'at least learner\.minibatch_size'),
         ('learner.learning_rate', float('inf'), 'above 0'),
         ('learner.target_iterations', -1, 'at least 0'),
         ('learner.polyak', 0.0, 'above 0'),
-        ('training.memory_gib', -1.0, 'at least 0'),
+        ('execution.memory_gib', -1.0, 'at least 0'),
         ('planner_physics.backend', 'bullet', 'one of auto, mjx, mujoco, equations'),
         ('planner_model', 'wrong', 'one of biased, true'),
         ('agent', 'mpc', "did you mean 'mppi'|one of mpq"),
@@ -52,8 +53,8 @@ def test_a_value_out_of_range(field, value, allowed):
 def test_settings_that_do_not_go_together():
     with pytest.raises(ConfigError, match="1 when agent is 'softq'"):
         tiny_config(**{'agent': 'softq', 'planner.horizon': 4}).validate()
-    with pytest.raises(ConfigError, match='multiple of planner'):
-        tiny_config(**{'planner.pooling': 'per_draw', 'planner.num_model_draws': 5}).validate()
+    with pytest.raises(ConfigError, match=r'multiple of belief\.num_draws'):
+        tiny_config(**{'planner.pooling': 'per_draw', 'belief.num_draws': 5}).validate()
     with pytest.raises(ConfigError, match='at least 200, one episode'):
         mpq_jax.train(tiny_config(**{'learner.buffer_capacity': 100}), 'never_made')
 
@@ -80,11 +81,11 @@ def test_a_timestep_that_does_not_divide_the_control_step(physics):
 )
 def test_an_override_that_cannot_be_read(text, message):
     with pytest.raises(ConfigError, match=message):
-        overrides.parse_overrides([text])
+        parse_overrides([text])
 
 
 def test_overrides_are_typed():
-    values = overrides.parse_overrides(
+    values = parse_overrides(
         ['planner.horizon=3', 'planner.temperature=2', 'learner.target_network=True', 'task=a:b']
     )
     assert values == {

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import mpq_jax
 from mpq_jax.base.validation import RunError
-from mpq_jax.config import overrides
 from mpq_jax.learning import replay_buffer
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.training.assembly import make_programs
@@ -89,7 +89,7 @@ def test_any_sequence_of_episodes_comes_back(start, programs, tmp_path):
 
 
 def test_room_that_is_not_filled_is_not_written(start, programs, tmp_path):
-    roomy = overrides.set_fields(CONFIG, {'learner.buffer_capacity': 100_000})
+    roomy = mpq_jax.set_fields(CONFIG, {'learner.buffer_capacity': 100_000})
     state = make_programs(roomy).initial_state()
     [checkpoint] = checkpoints_of(state, LENGTHS[:1])
     checkpointer = Checkpointer(tmp_path / 'checkpoints')
@@ -172,11 +172,11 @@ def test_a_checkpoint_that_fails_leaves_the_one_before(run, programs, monkeypatc
 def test_what_may_change_is_accepted_and_what_may_not_is_named(run, programs):
     path, checkpoints = run
     may = {'episodes': 99, 'training.checkpoint_interval': 7, 'training.max_restores': 1}
-    saved, _ = restored(path, programs, overrides.set_fields(CONFIG, may))
+    saved, _ = restored(path, programs, mpq_jax.set_fields(CONFIG, may))
     assert_equal(saved, checkpoints[3])
     for field, value in (('num_seeds', 3), ('planner.discount', 0.5)):
         with pytest.raises(ValueError, match=rf'{field} = {value}.*with which the checkpoint'):
-            restored(path, programs, overrides.set_fields(CONFIG, {field: value}))
+            restored(path, programs, mpq_jax.set_fields(CONFIG, {field: value}))
 
 
 OF_ANOTHER_DEVICE = """

@@ -23,9 +23,6 @@ def resume(path, *flags):
     assert result.returncode == 0, result.stderr
 
 
-pytestmark = pytest.mark.usefixtures('programs_once')
-
-
 @pytest.fixture(scope='module')
 def uninterrupted(tmp_path_factory):
     """A run of six episodes from the command line that nothing disturbed."""

@@ -12,7 +12,7 @@ from mpq_jax.tasks import Start
 from tests.conftest import lq_task
 from tests.test_run_faults import FaultySystem, own_config
 
-SIZES = {'planner.horizon': 2, 'planner.num_samples': 4, 'planner.num_model_draws': 1}
+SIZES = {'planner.horizon': 2, 'planner.num_samples': 4, 'belief.num_draws': 1}
 
 
 def made(**changes):

@@ -1,4 +1,4 @@
-"""The batch over several devices: forced host devices, each in a process of its own."""
+"""The batch over several devices: host devices that a process of its own is given."""
 
 import os
 import subprocess
@@ -15,34 +15,46 @@ import jax, numpy as np
 from mpq_jax.training.assembly import make_programs
 from mpq_jax.runs.saved_state import to_host
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
-from tests.conftest import tiny_config
+from tests.conftest import tiny_lq_config
 
-config = tiny_config(num_seeds=3, variants=({'planner.temperature': 0.1},))
-programs = make_programs(config)
-state = programs.initial_state()
-params = programs.parameters(state, 'last')
-played, _ = programs.play('test', state, params, [0])
-state, summary = programs.collect(state, 0)
-plan = to_host(state.buffer.storage.action, 3, filled=1)[:, 0]
-state, metrics = programs.learn(state, 0)
-state = programs.keep_best(state, np.array([[3.0], [1.0], [2.0]]))
-checkpointer = Checkpointer(Path(sys.argv[1] + '.checkpoints'))
-checkpointer.save(Checkpoint(1, state, {}, config))
-end = checkpointer.restore(programs.state_shapes(), config)[0].state
-checkpointer.close()
-again, summary_again = programs.collect(programs.layout.placed(end), 1)
-state, summary_on = programs.collect(state, 1)
-np.testing.assert_array_equal(summary_again.episode_return, summary_on.episode_return)
-np.savez(
-    sys.argv[1],
-    devices=len(programs.layout.devices),
-    plan=plan,
-    returns=summary.episode_return,
-    played=played.episode_return,
-    q_loss=metrics.q_loss,
-    best=to_host(state.best_returns, 3),
-    **{f'p{i}': to_host(leaf, 3) for i, leaf in enumerate(jax.tree.leaves(state.learner.params))},
+config = tiny_lq_config(
+    num_seeds=3, variants=({'planner.temperature': 0.1},), **{'training.validation_episodes': 1}
 )
+devices = jax.local_devices()
+
+
+def compute(count, path):
+    jax.local_devices = lambda **_: devices[:count]
+    programs = make_programs(config)
+    state = programs.initial_state()
+    params = programs.parameters(state, 'last')
+    played, _ = programs.play('test', state, params, [0])
+    state, summary = programs.collect(state, 0)
+    plan = to_host(state.buffer.storage.action, 3, filled=1)[:, 0]
+    state, metrics = programs.learn(state, 0)
+    state = programs.keep_best(state, np.array([[3.0], [1.0], [2.0]]))
+    checkpointer = Checkpointer(path / f'{count}.checkpoints')
+    checkpointer.save(Checkpoint(1, state, {}, config))
+    end = checkpointer.restore(programs.state_shapes(), config)[0].state
+    checkpointer.close()
+    again, summary_again = programs.collect(programs.layout.placed(end), 1)
+    state, summary_on = programs.collect(state, 1)
+    np.testing.assert_array_equal(summary_again.episode_return, summary_on.episode_return)
+    params = jax.tree.leaves(state.learner.params)
+    np.savez(
+        path / f'{count}.npz',
+        devices=len(programs.layout.devices),
+        plan=plan,
+        returns=summary.episode_return,
+        played=played.episode_return,
+        q_loss=metrics.q_loss,
+        best=to_host(state.best_returns, 3),
+        **{f'p{i}': to_host(leaf, 3) for i, leaf in enumerate(params)},
+    )
+
+
+for count in (1, 2, 4):
+    compute(count, Path(sys.argv[1]))
 """
 
 
@@ -50,18 +62,12 @@ np.savez(
 def results(tmp_path_factory):
     """One plan a member, an episode and a learning round of 3 members on 1, 2 and 4 devices."""
     path = tmp_path_factory.mktemp('devices')
-    processes = {}
-    for count in (1, 2, 4):
-        flags = os.environ.get('XLA_FLAGS', '')
-        flags += f' --xla_force_host_platform_device_count={count}'
-        processes[count] = subprocess.Popen(
-            [sys.executable, '-c', SCRIPT, path / f'{count}.npz'],
-            cwd=ROOT, env=os.environ | {'XLA_FLAGS': flags},
-        )  # fmt: skip
-        if count != 1:
-            processes[count].wait()
-    assert all(process.wait() == 0 for process in processes.values())
-    return {count: np.load(path / f'{count}.npz') for count in processes}
+    flags = os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
+    subprocess.run(
+        [sys.executable, '-c', SCRIPT, path], cwd=ROOT, env=os.environ | {'XLA_FLAGS': flags},
+        check=True, timeout=300,
+    )  # fmt: skip
+    return {count: np.load(path / f'{count}.npz') for count in (1, 2, 4)}
 
 
 @pytest.mark.parametrize(('count', 'used'), [(2, 2), (4, 3)])

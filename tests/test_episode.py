@@ -12,7 +12,7 @@ from mpq_jax.environments.episode import episode_keys, run_episode
 from mpq_jax.planning.agent import Agent
 from tests.conftest import lq_task
 
-PLANNER = PlannerConfig(horizon=2, num_samples=4, num_model_draws=1)
+PLANNER = PlannerConfig(horizon=2, num_samples=4)
 
 
 def episode_of(task):
@@ -81,7 +81,7 @@ def test_an_episode_without_a_single_step_has_no_return():
 
 def test_the_plan_that_is_kept_is_the_one_the_agent_had(equations_pendulum):
     """From the plan kept with s', with the next step's key, the agent takes the next action."""
-    planner = PlannerConfig(horizon=3, num_samples=4, num_model_draws=1)
+    planner = PlannerConfig(horizon=3, num_samples=4)
     agent, key = Agent(equations_pendulum, None), jax.random.key(0)
     models = jax.tree.map(lambda leaf: leaf[None], equations_pendulum.true_model())
     episode = jax.jit(

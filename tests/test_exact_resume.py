@@ -16,7 +16,7 @@ from tests.test_kills import assert_same, outcome
 NATIVE = {'real_system': 'mujoco', 'planner_physics.backend': 'mujoco'}
 MJX = {'planner_physics.backend': 'mjx', 'real_physics.backend': 'mjx'}
 
-REDRAWN = {'planner.redraw': 'episode', 'planner.bank_size': 4}
+REDRAWN = {'belief.redraw': 'episode', 'belief.bank_size': 4}
 
 
 class Interrupts(Reporter):
@@ -42,7 +42,7 @@ def config_of(task, fields):
     ('task', 'fields'),
     [
         ('pendulum', NATIVE),
-        ('ball_in_cup', NATIVE),
+        pytest.param('ball_in_cup', NATIVE, marks=pytest.mark.slow),
         pytest.param('pendulum', MJX | REDRAWN, marks=pytest.mark.slow),
         pytest.param('pendulum', {'agent': 'softq', 'q_data': 'dr'}, marks=pytest.mark.slow),
         pytest.param('ball_in_cup', MJX, marks=pytest.mark.slow),

@@ -124,6 +124,7 @@ def test_a_script_opens_the_drawer_within_the_episode(task, model, scripted):
     assert states[0, 7] == 0.0
 
 
+@pytest.mark.slow  # tens of seconds of compiling; test_franka_arm has MJX in the fast part
 def test_mjx_moves_like_native_mujoco_while_the_fingers_pull(
     task, mjx, model, scripted, compiled_rollouts
 ):
@@ -154,6 +155,7 @@ def test_mjx_moves_like_native_mujoco_while_the_fingers_pull(
         np.testing.assert_allclose(got, want[name], atol=QVEL_TOLERANCE, err_msg=name)
 
 
+@pytest.mark.slow  # tens of seconds of compiling; test_franka_arm has MJX in the fast part
 def test_rollouts_stay_finite_under_saturated_noise_for_every_draw(
     task, mjx, scripted, compiled_rollouts
 ):
@@ -175,6 +177,7 @@ def test_rollouts_stay_finite_under_saturated_noise_for_every_draw(
         assert np.abs(after.qpos).max() < 4 and np.abs(after.qvel).max() < 30
 
 
+@pytest.mark.slow  # tens of seconds of compiling; test_franka_arm has MJX in the fast part
 def test_native_backend_scores_plans_like_mjx(task, mjx, compiled_rollouts):
     """On sixteen draws of the belief; at a force limit they part (see the tolerances)."""
     values = draw_parameters(task, jax.random.key(1), BATCH)

@@ -18,9 +18,7 @@ from mpq_jax.planning.free_energy import free_energy
 from tests.conftest import LQ, at, lq_task
 
 # Noise of deviation 0.2: limits of five deviations are as good as none.
-PLANNER = PlannerConfig(
-    num_samples=256, num_model_draws=1, noise_variance=0.04, temperature=0.15, discount=0.9
-)
+PLANNER = PlannerConfig(num_samples=256, noise_variance=0.04, temperature=0.15, discount=0.9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +138,7 @@ def test_error_falls_like_one_over_root_samples():
 
 def test_free_energy_per_draw_is_the_mean_over_draws():
     scores = jnp.asarray(np.random.default_rng(0).normal(size=12), jnp.float32)
-    config = PlannerConfig(num_samples=12, num_model_draws=3, temperature=0.5, pooling='per_draw')
+    config = PlannerConfig(num_samples=12, temperature=0.5, pooling='per_draw')
     own = [-0.5 * np.log(np.mean(np.exp(-np.asarray(scores)[d::3] / 0.5))) for d in range(3)]
     assert np.isclose(free_energy(config, scores, 3), np.mean(own), rtol=1e-5)
     pooled = free_energy(dataclasses.replace(config, pooling='pooled'), scores, 3)

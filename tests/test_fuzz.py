@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import mpq_jax
 from mpq_jax.base.validation import ConfigError, RunError
-from mpq_jax.config import overrides
+from mpq_jax.config.fields import field_types
 from mpq_jax.runs.metrics import read_rows
 from tests.conftest import tiny_config
 
@@ -35,29 +35,30 @@ VALUES = {
     'num_seeds': (0, 1, 2, 3),
     'episodes': (0, 2),
     **{f'planner.{name}': SIZES for name in ('horizon', 'num_samples', 'iterations')},
-    **{f'planner.{name}': SIZES for name in ('num_model_draws', 'sample_chunk', 'bank_size')},
-    'planner.redraw': ('run', 'episode', 'step'),
+    **{f'belief.{name}': SIZES for name in ('num_draws', 'bank_size')},
+    **{f'execution.{name}': SIZES for name in ('sample_chunk', 'target_chunk')},
+    'belief.redraw': ('run', 'episode', 'step'),
     'planner.pooling': ('pooled', 'per_draw', 'mean'),
     **{
         f'planner.{name}': NUMBERS
         for name in (
             'temperature', 'noise_variance', 'step_size', 'discount', 'control_discount',
-            'model_bias', 'model_spread',
         )
     },
+    **{f'belief.{name}': NUMBERS for name in ('bias', 'spread')},
     'learner.mode': ('fitted', 'per_minibatch', 'td'),
     'learner.num_states': (0, 1, 8, 21),
     'learner.minibatch_size': (0, 1, 8, 30),
     'learner.buffer_capacity': (0, 9, 10, 13, 25),
     'learner.target_network': (False, True),
     **{f'learner.{name}': SIZES for name in ('episodes_per_round', 'epochs', 'num_minibatches')},
-    **{f'learner.{name}': SIZES for name in ('target_iterations', 'target_chunk')},
+    'learner.target_iterations': SIZES,
     **{f'learner.{name}': SIZES for name in ('hidden_width', 'hidden_layers')},
     **{f'learner.{name}': NUMBERS for name in ('learning_rate', 'polyak')},
     **{f'training.{name}': SIZES for name in ('validation_interval', 'validation_episodes')},
     **{f'training.{name}': SIZES for name in ('checkpoint_interval', 'checkpoints_to_keep')},
     'training.max_restores': (-1, 0, 10),
-    'training.memory_gib': (0.0, 1e-9, 1e-4, 1.0, math.nan),
+    'execution.memory_gib': (0.0, 1e-9, 1e-4, 1.0, math.nan),
     'real_physics.timestep': (0.0, 0.05, 0.01, -0.1, 0.03, 7.0),
     'planner_physics.timestep': (0.0, 0.05, 0.01, -0.1, 0.03, 7.0),
     'planner_physics.backend': ('equations', 'auto', 'mjc'),
@@ -78,7 +79,7 @@ def small_config(fields):
         'num_seeds': 1,
         'planner.horizon': 2,
         'planner.num_samples': 4,
-        'planner.num_model_draws': 2,
+        'belief.num_draws': 2,
         'learner.num_states': 8,
         'learner.minibatch_size': 4,
         'learner.buffer_capacity': 20,
@@ -96,7 +97,7 @@ def outcome(fields):
         try:
             run = mpq_jax.train(config, Path(scratch) / 'run')
         except ConfigError as error:
-            known = error.field in overrides.field_types() or error.field == 'real_systems'
+            known = error.field in field_types() or error.field == 'real_systems'
             assert known and error.field in str(error) and repr(error.value) in str(error)
             assert not (Path(scratch) / 'run').exists()
             return 'refused'

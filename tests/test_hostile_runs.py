@@ -9,7 +9,6 @@ import pytest
 
 import mpq_jax
 from mpq_jax.base.validation import ConfigError, RunError, TaskError
-from mpq_jax.config import overrides
 from mpq_jax.report import read_directory, write_report
 from mpq_jax.runs import checkpoint
 from mpq_jax.runs.run_directory import RunDirectory
@@ -72,7 +71,7 @@ def test_a_record_is_not_taken_at_its_word(tmp_path, programs, record, message):
     'fields', [{'learner.hidden_width': 500}, {'learner.buffer_capacity': 50_000}, {'num_seeds': 5}]
 )
 def test_arrays_of_other_shapes_are_refused(tmp_path, programs, fields):
-    other = make_programs(overrides.set_fields(CONFIG, fields))
+    other = make_programs(mpq_jax.set_fields(CONFIG, fields))
     filled = 30_000 if 'learner.buffer_capacity' in fields else 1
     state = other.initial_state()
     state = state._replace(buffer=state.buffer._replace(size=state.buffer.size + filled))

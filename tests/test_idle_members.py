@@ -45,7 +45,7 @@ def test_who_took_or_learned_nothing(block, said):
 
 def test_the_exit_code_tells(tmp_path):
     fields = {'num_seeds': 1, 'planner.horizon': 2, 'planner.num_samples': 4,
-              'planner.num_model_draws': 1}  # fmt: skip
+              'belief.num_draws': 1}  # fmt: skip
     ended = run('train', '--agent=mppi', '--episodes=1', '--task=tests.conftest:broken_task',
                 f'--run_dir={tmp_path / "run"}',
                 *(f'--set={name}={value}' for name, value in fields.items()))  # fmt: skip
@@ -64,7 +64,7 @@ def test_what_a_run_without_a_step_gives_to_read(tmp_path):
     """Its returns are NaN wherever they are read; NaN is never the best."""
     mpq_jax.register_task('broken', broken_task)
     sizes = {'num_seeds': 2, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
-             'planner.num_model_draws': 1, 'learner.num_states': 16, 'learner.epochs': 1,
+             'belief.num_draws': 1, 'learner.num_states': 16, 'learner.epochs': 1,
              'learner.minibatch_size': 8, 'learner.buffer_capacity': 25,
              'training.validation_interval': 1, 'training.validation_episodes': 1}  # fmt: skip
     config = mpq_jax.set_fields(mpq_jax.preset('broken'), sizes)

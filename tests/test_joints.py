@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.config import LearnerConfig, PlannerConfig
+from mpq_jax.config import BeliefConfig, LearnerConfig, PlannerConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.learning import learner
@@ -34,8 +34,8 @@ def test_a_planner_that_knows_the_true_model_plans_with_it_alone(pendulum):
 
 
 def test_an_episode_draws_its_models_from_the_whole_bank():
-    planner = PlannerConfig(redraw='episode', bank_size=8, num_model_draws=4)
-    pick = jax.jit(lambda e: episode_models(planner, jnp.arange(8), jax.random.key(1), e))
+    belief = BeliefConfig(redraw='episode', bank_size=8, num_draws=4)
+    pick = jax.jit(lambda e: episode_models(belief, jnp.arange(8), jax.random.key(1), e))
     picks = np.array([pick(episode) for episode in range(60)])
     assert all(len(set(each)) == 4 for each in picks.tolist())
     counts = np.bincount(picks.ravel(), minlength=8)
@@ -45,7 +45,7 @@ def test_an_episode_draws_its_models_from_the_whole_bank():
 
 def test_the_agent_acts_on_its_plan_and_hands_on_the_rest():
     """One improvement of the plan, its first action executed, what is left moved up by one."""
-    config = PlannerConfig(horizon=4, num_samples=16, num_model_draws=1)
+    config = PlannerConfig(horizon=4, num_samples=16)
     agent = Agent(make_simulator(lq_task()), None)
     plan, key = jnp.array([[0.3], [-0.4], [0.9], [0.2]]), jax.random.key(2)
     state = at(agent.simulator, 0.5, 0.0)
@@ -62,7 +62,7 @@ def test_targets_come_from_the_target_network():
     agent = Agent(make_simulator(lq_task()), QNetwork(8, 2))
     batch = transitions(agent.simulator, 64)
     buffer = stored(batch, 64)
-    planner = PlannerConfig(horizon=3, num_samples=8, num_model_draws=1, discount=0.9)
+    planner = PlannerConfig(horizon=3, num_samples=8, discount=0.9)
     learn = jax.jit(learner.learn, static_argnums=2)
     config = LearnerConfig(num_states=32, minibatch_size=32, epochs=1, target_network=True)
 

@@ -1,7 +1,6 @@
 """A training process killed at random moments ends, resumed, as if nothing had happened.
 
-One kill in the suite; `pytest -m slow -rP` strikes 25 times, MPQ_JAX_KILLS=200 so many, and says
-where.
+`pytest -m slow -rP` strikes 25 times, MPQ_JAX_KILLS=200 so many, and says where.
 """
 
 import itertools
@@ -91,6 +90,7 @@ def killed_and_resumed(path, seeds, kills, undisturbed):
     return killed, number
 
 
+@pytest.mark.slow  # test_command_line has a kill in the fast part
 def test_a_run_killed_at_random_moments_ends_as_if_it_had_not_been(undisturbed, tmp_path):
     seeds = itertools.chain(FIRST_SEEDS, itertools.count(1000))
     killed, runs = killed_and_resumed(tmp_path, seeds, len(FIRST_SEEDS), undisturbed)

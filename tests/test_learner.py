@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from mpq_jax.config import LearnerConfig, PlannerConfig
+from mpq_jax.config import ExecutionConfig, LearnerConfig, PlannerConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.learning import learner, replay_buffer
 from mpq_jax.learning.q_function import QNetwork
@@ -17,7 +17,7 @@ from mpq_jax.planning.agent import Agent
 from tests.conftest import at, lq_task
 
 learn = jax.jit(learner.learn, static_argnums=2)
-PLANNER = PlannerConfig(horizon=1, num_samples=32, num_model_draws=1)
+PLANNER = PlannerConfig(horizon=1, num_samples=32)
 
 
 def transitions(simulator, count, seed=0, terminated=False):
@@ -83,10 +83,8 @@ def test_targets_do_not_depend_on_the_chunk():
     batch = transitions(agent.simulator, 10)
     params = learner.init(LearnerConfig(), agent, jnp.zeros(1), jax.random.key(0)).params
     whole, chunked = (
-        make_targets(
-            planner, LearnerConfig(target_chunk=chunk), agent, params, batch, jax.random.key(1)
-        )
-        for chunk in (0, 3)
+        make_targets(planner, LearnerConfig(), chunks, params, batch, jax.random.key(1))
+        for chunks in (agent, dataclasses.replace(agent, execution=ExecutionConfig(0, 3)))
     )
     np.testing.assert_allclose(chunked, whole, rtol=1e-5)
 

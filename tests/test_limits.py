@@ -49,7 +49,7 @@ def test_a_callback_that_fails_is_one_message(tmp_path):
 
 
 def test_memory_that_ends_names_what_to_change():
-    wanted = r'out of memory.*9999 bytes.*training\.memory_gib'
+    wanted = r'out of memory.*9999 bytes.*execution\.memory_gib'
     with pytest.raises(RunError, match=wanted), program_errors():
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory: 9999 bytes.\n at')
 
@@ -65,9 +65,9 @@ def test_chunks_need_not_divide_the_items(chunk):
 
 def test_a_prime_number_of_members_does_not_run_one_by_one(equations_pendulum):
     one = memory.plan_bytes(tiny_config(), equations_pendulum)
-    roomy = tiny_config(**{'training.memory_gib': 60.5 * one / 2**30})
+    roomy = tiny_config(**{'execution.memory_gib': 60.5 * one / 2**30})
     assert memory.members_at_once(roomy, equations_pendulum, batch=61) == 31
-    three = tiny_config(**{'training.memory_gib': 3.5 * one / 2**30})
+    three = tiny_config(**{'execution.memory_gib': 3.5 * one / 2**30})
     assert memory.members_at_once(three, equations_pendulum, batch=7) == 3
 
 
@@ -76,7 +76,7 @@ def test_members_in_uneven_chunks_learn_what_they_learn_at_once(tmp_path):
     whole = mpq_jax.train(config, tmp_path / 'whole')
     simulator = mpq_jax.make_simulator(mpq_jax.load_task(config.task))
     one = memory.plan_bytes(config, simulator) / 2**30
-    tight = mpq_jax.set_fields(config, {'training.memory_gib': 2.5 * one})
+    tight = mpq_jax.set_fields(config, {'execution.memory_gib': 2.5 * one})
     assert memory.members_at_once(tight, simulator, batch=3) == 2
     chunked = mpq_jax.train(tight, tmp_path / 'chunked')
     for one, other in zip(*map(returns, (whole, chunked)), strict=True):

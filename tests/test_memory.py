@@ -13,14 +13,14 @@ from tests.conftest import at, tiny_config
 def test_memory_is_estimated_and_chunked(equations_pendulum):
     config = tiny_config()
     one = memory.plan_bytes(config, equations_pendulum)
-    roomy = tiny_config(**{'training.memory_gib': 1000 * 2 * one / 2**30})
+    roomy = tiny_config(**{'execution.memory_gib': 1000 * 2 * one / 2**30})
     assert memory.plans_at_once(roomy, equations_pendulum, wanted=64, batch=2) == 64
-    tight = tiny_config(**{'training.memory_gib': 10.5 * 2 * one / 2**30})
+    tight = tiny_config(**{'execution.memory_gib': 10.5 * 2 * one / 2**30})
     assert memory.plans_at_once(tight, equations_pendulum, wanted=64, batch=2) == 8  # of ten
-    tight = tiny_config(**{'training.memory_gib': 2.5 * one / 2**30})
+    tight = tiny_config(**{'execution.memory_gib': 2.5 * one / 2**30})
     assert memory.members_at_once(tight, equations_pendulum, batch=6) == 2
-    with pytest.raises(ConfigError, match=r'training\.memory_gib'):
-        nothing = tiny_config(**{'training.memory_gib': 0.5 * one / 2**30})
+    with pytest.raises(ConfigError, match=r'execution\.memory_gib'):
+        nothing = tiny_config(**{'execution.memory_gib': 0.5 * one / 2**30})
         memory.members_at_once(nothing, equations_pendulum, batch=6)
 
 
@@ -38,3 +38,9 @@ def test_memory_estimate_covers_what_xla_allots(mjx_pendulum):
     allotted = lowered.compile().memory_analysis().temp_size_in_bytes
     estimate = memory.plan_bytes(config, mjx_pendulum)
     assert 0.3 * estimate < allotted < 1.2 * estimate
+
+
+@pytest.mark.parametrize('backend', ['cpu', 'gpu', 'tpu'])
+def test_what_runs_before_anything_is_written_is_bounded(monkeypatch, backend):
+    monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+    assert memory.blocks_of(100_000) < 10_000 and memory.blocks_of(10**12) == 1

@@ -17,7 +17,7 @@ from mpq_jax.planning.planner import Candidates
 from mpq_jax.suite.pendulum import wrap
 from tests.conftest import at, lq_task, sample_plans
 
-CONFIG = PlannerConfig(horizon=5, num_samples=12, num_model_draws=4, temperature=0.7)
+CONFIG = PlannerConfig(horizon=5, num_samples=12, temperature=0.7)
 CONTROLS = jnp.array([[0.3], [-0.2], [1.4], [0.0], [-0.8]])  # one mean lies outside the limits
 
 

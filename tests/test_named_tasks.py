@@ -6,13 +6,13 @@ import sys
 import pytest
 
 import mpq_jax
+from mpq_jax.base import trust
 from mpq_jax.base.validation import RunError, TaskError
 from mpq_jax.report import write_report
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
-from mpq_jax.tasks import trust
 from tests.conftest import tiny_lq_config
 from tests.entry_points import run
 
@@ -132,7 +132,7 @@ def test_a_sweep_does_not_say_what_to_import(tmp_path):
 
 
 def test_a_sweep_of_ones_own_task_goes_on(tmp_path):
-    fields = {'task': OWN, 'agent': 'none', 'planner.num_model_draws': 1}
+    fields = {'task': OWN, 'agent': 'none', 'belief.num_draws': 1}
     fields |= {'num_seeds': 1, 'training.validation_episodes': 0}
     for episodes in (1, 2):
         trust._named.clear()

@@ -44,7 +44,7 @@ def unstable_task(hook=False, moving=1.0):
 @pytest.mark.parametrize('hook', [False, True])
 def test_plans_through_a_divergence_have_no_finite_score(hook):
     simulator = make_simulator(unstable_task(hook), PhysicsConfig(backend='mujoco'))
-    config = PlannerConfig(horizon=30, num_samples=8, num_model_draws=1)
+    config = PlannerConfig(horizon=30, num_samples=8)
     model = jax.tree.map(lambda x: x[None], simulator.true_model())
     plan = jax.jit(
         lambda state: mppi.plan(
@@ -89,7 +89,7 @@ def test_a_run_counts_its_steps_up_to_there_and_says_it_once(tmp_path, monkeypat
     mpq_jax.register_task('unstable', unstable_task)
     fields = {
         'num_seeds': 2, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
-        'planner.num_model_draws': 1, 'planner_physics.backend': 'mujoco',
+        'belief.num_draws': 1, 'planner_physics.backend': 'mujoco',
         'real_system': 'mujoco',
     }  # fmt: skip
     run = mpq_jax.train(mpq_jax.set_fields(mpq_jax.preset('unstable', 'mppi'), fields), 'run')

@@ -112,7 +112,7 @@ def test_what_succeeds_by_itself_is_told_apart(tmp_path):
 def test_a_run_with_successes_is_held_against_no_control_unasked(tmp_path):
     """In the closing table, its figure and the report, evaluated or not."""
     run_dir = tmp_path / 'run'
-    sizes = {'planner.horizon': 2, 'planner.num_samples': 4, 'planner.num_model_draws': 1}
+    sizes = {'planner.horizon': 2, 'planner.num_samples': 4, 'belief.num_draws': 1}
     flags = ['--agent=mppi', '--num_seeds=5', '--episodes=2', f'--run_dir={run_dir}']
     flags += [f'--set={name}={value}' for name, value in sizes.items()]
     result = run_command('train', '--task=tests.test_no_control:half_solved_task', *flags)

@@ -156,7 +156,7 @@ def test_native_backend_scores_plans_like_mjx(plant, horizon, request):
     At a horizon of one nothing moves: a reading for each start and draw, shared by the samples.
     """
     task = request.getfixturevalue('pendulum') if plant == 'pendulum' else movable_cart()
-    config = PlannerConfig(horizon=horizon, num_samples=8, num_model_draws=4)
+    config = PlannerConfig(horizon=horizon, num_samples=8)
     values = draw_parameters(task, jax.random.key(1), 4)
     starts = jax.vmap(task.reset)(jax.random.split(jax.random.key(2), 3))
     scores = {}

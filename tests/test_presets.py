@@ -29,7 +29,7 @@ def test_the_paper_preset_is_table_3(task, agent):
     assert list(row) == expected
     assert mpq_jax.load_task(task).long_horizon == long_horizon
     assert (planner.iterations, planner.control_discount) == (1, 1.0)  # section 4.2, Eq. 23
-    assert (planner.pooling, planner.redraw, planner.num_model_draws) == ('pooled', 'run', 12)
+    assert (planner.pooling, config.belief.redraw, config.belief.num_draws) == ('pooled', 'run', 12)
     # A guess, for the schedule is undisclosed; targets are made afresh for each minibatch.
     assert learner.mode == 'per_minibatch'
     assert (learner.num_minibatches, learner.minibatch_size) == (100, 64)

@@ -18,8 +18,6 @@ from mpq_jax.runs.metrics import read_rows
 from tests.conftest import tiny_lq_config
 from tests.entry_points import ROOT
 
-pytestmark = pytest.mark.usefixtures('programs_once')
-
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):

@@ -100,7 +100,7 @@ def test_domain_randomisation_draws_a_model_every_step_from_the_biased_belief():
     simulator = make_simulator(drifting(episode_steps=200))
     config = tiny_config(q_data='dr', dr_bank_size=16)
     bank = dr_models(config, simulator, jax.random.key(5))
-    planner = PlannerConfig(horizon=1, num_samples=2, num_model_draws=1)
+    planner = PlannerConfig(horizon=1, num_samples=2)
     agent = Agent(simulator, None)
     models = {'drift': jnp.ones(1)}
 

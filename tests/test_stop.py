@@ -186,6 +186,15 @@ def test_a_stop_is_heard_between_control_steps_and_the_episode_is_played_again(t
     assert rows[0] == rows[1]
 
 
+def test_a_stop_within_a_validation_takes_its_episode_alone(tmp_path):
+    """Nine episodes within a second, of which none is saved for its own sake; then the tenth."""
+    fields = {'training.validation_episodes': 1, 'training.validation_interval': 9}
+    config = one_seed(episodes=10, **fields, **{'training.checkpoint_interval': 0})
+    systems = [Stopping([], {(9, 2): signals})]
+    with pytest.raises(mpq_jax.Stopped, match='after episode 8 of 10'):
+        mpq_jax.train(config, tmp_path / 'run', real_systems=systems)
+
+
 def test_an_evaluation_that_is_stopped_stops_the_system(tmp_path):
     log, run = [], mpq_jax.train(one_seed(), tmp_path / 'run', real_systems=[Stopping([])])
     with pytest.raises(mpq_jax.Stopped, match='no evaluation was written'):

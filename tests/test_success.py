@@ -46,7 +46,7 @@ def test_three_figures_of_success(steps_in_success, ends_at, expected):
         terminal_cost=cost_to_go(0.0, 0.9),
     )
     simulator = make_simulator(task)
-    planner = PlannerConfig(horizon=2, num_samples=4, num_model_draws=1)
+    planner = PlannerConfig(horizon=2, num_samples=4)
     agent = Agent(simulator, None)
     episode = jax.jit(lambda key: run_episode(planner, agent, simulator, (), (), key))(
         jax.random.key(0)
@@ -58,7 +58,7 @@ def test_three_figures_of_success(steps_in_success, ends_at, expected):
 def test_success_reaches_metrics_and_evaluation(tmp_path):
     register_task('counting', lambda: counting_task([3, 4]))
     changes = {'num_seeds': 5, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
-               'planner.num_model_draws': 1}  # fmt: skip
+               'belief.num_draws': 1}  # fmt: skip
     run = mpq_jax.train(
         mpq_jax.set_fields(mpq_jax.preset('counting', 'mppi'), changes), tmp_path / 'run'
     )

@@ -20,7 +20,7 @@ from tests.conftest import lq_task, tiny_config
 TINY = {
     'task': 'sweep_lq',
     'planner.num_samples': 8,
-    'planner.num_model_draws': 1,
+    'belief.num_draws': 1,
     'learner.num_states': 32,
     'learner.minibatch_size': 16,
     'learner.epochs': 1,
@@ -119,22 +119,22 @@ def test_a_batch_too_large_for_the_memory_runs_in_parts():
         return programs.members_at_once, np.asarray(summary.episode_return)
 
     whole, expected = play()
-    some, returns = play(**{'training.memory_gib': 1e-5})
+    some, returns = play(**{'execution.memory_gib': 1e-5})
     assert some < whole == 4
     np.testing.assert_allclose(returns, expected, rtol=1e-5)
 
 
 def test_the_planners_belief_is_moved_and_scaled(pendulum):
     def ranges(**fields):
-        planner = tiny_config(**{f'planner.{k}': v for k, v in fields.items()}).planner
-        draws = draw_parameters(pendulum, jax.random.key(0), 4000, planner)['mass']
+        belief = tiny_config(**{f'belief.{k}': v for k, v in fields.items()}).belief
+        draws = draw_parameters(pendulum, jax.random.key(0), 4000, belief)['mass']
         return draws.min(), draws.max()
 
     np.testing.assert_allclose(ranges(), (0.9, 1.5), atol=2e-3)
-    np.testing.assert_allclose(ranges(model_bias=0.0), (0.7, 1.3), atol=2e-3)
-    np.testing.assert_allclose(ranges(model_spread=0.5), (1.05, 1.35), atol=2e-3)
+    np.testing.assert_allclose(ranges(bias=0.0), (0.7, 1.3), atol=2e-3)
+    np.testing.assert_allclose(ranges(spread=0.5), (1.05, 1.35), atol=2e-3)
     with pytest.raises(ConfigError, match='mass stays above 0'):
-        make_programs(tiny_config(**{'planner.model_spread': 9.0}))
+        make_programs(tiny_config(**{'belief.spread': 9.0}))
 
 
 @pytest.fixture(scope='module')

@@ -19,7 +19,7 @@ from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.planning.agent import Agent
 from tests.conftest import at, lq_task, sample_plans
 
-PLANNER = PlannerConfig(horizon=6, num_samples=8, num_model_draws=1, discount=0.5)
+PLANNER = PlannerConfig(horizon=6, num_samples=8, discount=0.5)
 # A cart that nothing holds back: from x = 0 at speed 10, one control step of 0.1 s later x = 1.
 CART = """
 <mujoco>
@@ -123,7 +123,7 @@ def test_the_target_of_a_termination_is_its_discounted_terminal_cost():
         state, state.qpos, jnp.zeros((2, 1)), jnp.ones(2), after, after.qpos,
         jnp.array([False, True]), next_terminal_cost=jnp.array([jnp.nan, 7.0]),
     )  # fmt: skip
-    config = LearnerConfig(target_iterations=0, target_chunk=0)
+    config = LearnerConfig(target_iterations=0)
     targets = learner.make_targets(PLANNER, config, agent, (), (), batch, jax.random.key(0))
     # s' = 2 takes one step more: V(s') = 1 + 0.5 x 7, and that of s' = 3 is 7 itself.
     np.testing.assert_allclose(targets, [1 + 0.5 * 4.5, 1 + 0.5 * 7], rtol=1e-5)

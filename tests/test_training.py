@@ -24,7 +24,7 @@ def batch_and_alone():
     results = []
     for first, count in ((0, 3), (2, 1)):
         programs = make_programs(
-            tiny_config(**{'seed': first, 'num_seeds': count, 'learner.target_chunk': 64})
+            tiny_config(**{'seed': first, 'num_seeds': count, 'execution.target_chunk': 64})
         )
         state = programs.initial_state()
         state, _ = programs.collect(state, 0)
@@ -140,7 +140,7 @@ def test_the_other_agents_run(agent, tmp_path):
 
 
 def test_models_can_change_every_episode(tmp_path):
-    config = tiny_config(**{'planner.redraw': 'episode', 'planner.bank_size': 8, 'episodes': 1})
+    config = tiny_config(**{'belief.redraw': 'episode', 'belief.bank_size': 8, 'episodes': 1})
     programs = make_programs(config)
     state = programs.initial_state()
     assert {leaf.shape for leaf in jax.tree.leaves(state.models)} == {(2, 8)}

@@ -71,8 +71,8 @@ def program_errors() -> Iterator[None]:
         lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
         if 'RESOURCE_EXHAUSTED' in lines[0]:
             raise RunError(
-                f'out of memory: {lines[0][:300]}. Less at once: a smaller training.memory_gib, '
-                'planner.sample_chunk or learner.target_chunk, or fewer seeds'
+                f'out of memory: {lines[0][:300]}. Less at once: a smaller execution.memory_gib, '
+                'execution.sample_chunk or execution.target_chunk, or fewer seeds'
             ) from error
         named = [line for line in lines if re.match(r'[A-Za-z_.]*(Error|Exception)\b', line)]
         raise RunError(f'a program failed: {(named or lines)[-1][:600]}') from error

@@ -88,7 +88,7 @@ def bare_call(cell: Cell, backend: str):
             def one(particle):
                 return mpq_jax.rollout(simulator, particle[0], state, particle[1]).state.qpos
 
-            return map_in_chunks(one, (particles, actions), config.planner.sample_chunk)
+            return map_in_chunks(one, (particles, actions), config.execution.sample_chunk)
 
         return map_in_chunks(plan, (states, actions), at_once)
 
@@ -146,6 +146,6 @@ def _config(cell: Cell, agent: str, simulator) -> Config:
         'planner.iterations': 1,  # so that a plan and its bare rollouts take the same steps
     }
     config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
-    draws = min(config.planner.num_model_draws, cell.num_samples)
-    config = mpq_jax.set_fields(config, {'planner.num_model_draws': draws, 'num_seeds': 1})
+    draws = min(config.belief.num_draws, cell.num_samples)
+    config = mpq_jax.set_fields(config, {'belief.num_draws': draws, 'num_seeds': 1})
     return memory.with_chunks(config, simulator, 1)

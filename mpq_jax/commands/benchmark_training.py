@@ -120,7 +120,7 @@ def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
 
             return jax.vmap(roll)(particles, actions)
 
-        return map_in_chunks(one, (batch.next_state, actions), settings.target_chunk)
+        return map_in_chunks(one, (batch.next_state, actions), agent.execution.target_chunk)
 
     batch = _sampled(programs, state)
     planner, count = programs.config.planner, programs.config.num_seeds

@@ -3,7 +3,7 @@
 import datetime
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 from absl import app, flags, logging
@@ -12,7 +12,8 @@ import mpq_jax
 from mpq_jax.base.interrupts import exit_when_busy
 from mpq_jax.base.machine import usable_cores
 from mpq_jax.base.validation import ConfigError, check_at_least
-from mpq_jax.config import Config, overrides
+from mpq_jax.config import Config
+from mpq_jax.config.fields import PLANNER, parse_overrides, with_planners
 from mpq_jax.tasks import keep_tasks
 
 flags.disclaim_key_flags()  # they are the flags of who defines them: --help shows them there
@@ -20,6 +21,7 @@ flags.disclaim_key_flags()  # they are the flags of who defines them: --help sho
 # flag -> config field
 _SHORTHANDS = {
     'horizon': 'planner.horizon',
+    'planner': 'planner.name',
     'planner_model': 'planner_model',
     'num_seeds': 'num_seeds',
     'episodes': 'episodes',
@@ -35,6 +37,7 @@ def define_run_flags(num_seeds: bool = True) -> None:
     flags.DEFINE_string('task', None, 'registered name, or module:factory of your own')
     flags.DEFINE_string('agent', None, "'mpq', 'mppi', 'softq', or 'none': no control")
     flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
+    define_planner_flag()
     flags.DEFINE_integer('horizon', None, 'H, actions in a plan')
     flags.DEFINE_string('planner_model', None, "what the planner knows: 'biased' or 'true'")
     if num_seeds:
@@ -49,16 +52,28 @@ def define_run_flags(num_seeds: bool = True) -> None:
     flags.DEFINE_multi_string('set', [], 'any config field: --set planner.temperature=0.3')
 
 
+def define_planner_flag() -> None:
+    flags.DEFINE_string('planner', None, "'mppi', or module:factory of your own")
+
+
 def define_run_directory_flag() -> None:
     flags.DEFINE_string('run_dir', None, 'where the run is, or is to be')
 
 
-def given_fields(values: flags.FlagValues) -> dict:
-    """The config fields that flags were given for, by dotted name."""
+def given_fields(values: flags.FlagValues, planners: Sequence[str] = ()) -> dict:
+    """The config fields that flags were given for, by dotted name.
+
+    Args:
+      values: the flags.
+      planners: besides the one that flags name, whose fields may be given.
+    """
     single = {flag: field for flag, field in _SHORTHANDS.items() if flag in values}
     given = {field: values[flag].value for flag, field in single.items()}
     numbers = {k: v for k, v in given.items() if v is not None and not isinstance(v, list)}
-    return numbers | overrides.parse_overrides(values['set'].value or [])
+    texts = values['set'].value or []
+    named = [text.partition('=')[2].strip() for text in texts if text.startswith(f'{PLANNER}=')]
+    named += [numbers[PLANNER]] if PLANNER in numbers else []
+    return numbers | parse_overrides(texts, with_planners([*named, *planners]))
 
 
 def config_from_flags(values: flags.FlagValues, **defaults) -> Config:
@@ -68,7 +83,8 @@ def config_from_flags(values: flags.FlagValues, **defaults) -> Config:
         values['agent'].value or 'mpq',
         values['preset'].value or 'default',
     )
-    return mpq_jax.set_fields(config, defaults | given_fields(values)).validate()
+    given = given_fields(values, [config.planner.name])
+    return mpq_jax.set_fields(config, defaults | given).validate()
 
 
 def whole_numbers(flag: str, values: flags.FlagValues, low: int) -> list[int]:

@@ -17,6 +17,7 @@ from mpq_jax.environments.episode import SUCCESSES
 FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()
 flags.DEFINE_string('task', None, "the run's module:factory, where its task is your own")
+command_line.define_planner_flag()
 flags.DEFINE_integer('episodes', 20, 'test episodes a seed')
 flags.DEFINE_string('parameters', 'last', "the 'last', or the 'best' by validation")
 flags.DEFINE_string('video', None, 'a .gif or .mp4 to draw an episode into (MuJoCo tasks)')
@@ -30,6 +31,8 @@ _TITLES = {
 def main() -> None:
     if FLAGS.run_dir is None:
         raise mpq_jax.ConfigError('--run_dir', None, 'given: the run to evaluate')
+    if FLAGS.planner is not None:
+        mpq_jax.load_planner(FLAGS.planner)
     console = make_console()
     result = mpq_jax.evaluate(
         FLAGS.run_dir,

@@ -9,6 +9,7 @@ from absl import flags
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import ConfigError, check_choice
 from mpq_jax.commands import command_line
+from mpq_jax.config.fields import PLANNER, with_planners
 from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, parse_sweeps, product
 from mpq_jax.sweep.launch import Launcher
@@ -36,12 +37,13 @@ def main() -> None:
 
 def grid_from_flags() -> Grid:
     """The grid that the flags describe, checked."""
-    swept = parse_sweeps(FLAGS.sweep)
+    planners = _planners()
+    swept = parse_sweeps(FLAGS.sweep, with_planners(planners))
     if not swept:
         raise ConfigError(
             '--sweep', [], 'given: field=value,value,... such as planner.horizon=1,2,4'
         )
-    fixed = command_line.given_fields(FLAGS)
+    fixed = command_line.given_fields(FLAGS, planners)
     named = {name: FLAGS[name].value for name in ('task', 'agent', 'preset')}
     fixed |= {name: value for name, value in named.items() if value is not None}
     for name in fixed:
@@ -50,6 +52,14 @@ def grid_from_flags() -> Grid:
                 f'--sweep {name}', swept[name], f'given once: it is {fixed[name]!r} too'
             )
     return Grid.of(fixed, product(swept))
+
+
+def _planners() -> list[str]:
+    """Those that flags name: every field that one of them has can be given and swept."""
+    given = [FLAGS.planner] if FLAGS.planner else []
+    texts = [text.partition('=') for text in [*FLAGS.sweep, *(FLAGS.set or [])]]
+    named = [values for name, _, values in texts if name.strip() == PLANNER]
+    return [*given, *(name.strip() for values in named for name in values.split(','))]
 
 
 def make_launcher() -> Launcher | None:

@@ -12,7 +12,7 @@ import mpq_jax
 from mpq_jax.base.progress import make_console
 from mpq_jax.commands import command_line
 from mpq_jax.comparison import baselines as comparison
-from mpq_jax.config import Config, overrides
+from mpq_jax.config import Config
 from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
@@ -58,13 +58,15 @@ def _resumed() -> tuple[Config, str]:
     """The config of the run directory, with the fields that flags name."""
     if FLAGS.run_dir is None:
         raise mpq_jax.ConfigError('--run_dir', None, 'given with --resume')
+    if FLAGS.planner is not None:
+        mpq_jax.load_planner(FLAGS.planner)
     config = RunDirectory(FLAGS.run_dir).read_config(FLAGS.task)
-    given = command_line.given_fields(FLAGS)
+    given = command_line.given_fields(FLAGS, [config.planner.name])
     if FLAGS.agent is not None:
         given['agent'] = FLAGS.agent
     if FLAGS.baselines is not None:
         given['training.baselines'] = FLAGS.baselines
-    return overrides.set_fields(config, given).validate(), FLAGS.run_dir
+    return mpq_jax.set_fields(config, given).validate(), FLAGS.run_dir
 
 
 if __name__ == '__main__':

@@ -1,15 +1,28 @@
 """What a run is made of: frozen dataclasses of numbers and choices, overrides, names for tables."""
 
-from mpq_jax.config.algorithm_config import LearnerConfig, PlannerConfig
-from mpq_jax.config.overrides import set_fields
-from mpq_jax.config.run_config import AGENT_NAMES, Config, PhysicsConfig, TrainingConfig
+from mpq_jax.config.fields import set_fields
+from mpq_jax.config.learner_config import LearnerConfig
+from mpq_jax.config.planner_config import BasePlannerConfig, BeliefConfig, PlannerConfig, static
+from mpq_jax.config.planners import register_planner
+from mpq_jax.config.run_config import (
+    AGENT_NAMES,
+    Config,
+    ExecutionConfig,
+    PhysicsConfig,
+    TrainingConfig,
+)
 
 __all__ = [
     'AGENT_NAMES',
+    'BasePlannerConfig',
+    'BeliefConfig',
     'Config',
+    'ExecutionConfig',
     'LearnerConfig',
     'PhysicsConfig',
     'PlannerConfig',
     'TrainingConfig',
+    'register_planner',
     'set_fields',
+    'static',
 ]

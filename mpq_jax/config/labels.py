@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mpq_jax.config.overrides import get_field
+from mpq_jax.config.fields import get_field
 from mpq_jax.config.run_config import AGENT_NAMES, Config
 
 NO_CONTROL = AGENT_NAMES['none']
@@ -25,15 +25,17 @@ def agent_label(config: Config | Mapping[str, Any]) -> str:
     Args:
       config: a config, or its fields by dotted name.
     """
-    names = ('agent', 'planner.horizon', 'planner_model', 'q_data')
+    names = ('agent', 'planner.name', 'planner.horizon', 'planner_model', 'q_data')
     if isinstance(config, Config):
         config = {name: get_field(config, name) for name in names}
     if is_no_control(config):
         return NO_CONTROL
     agent, horizon = agent_name(str(config.get('agent', 'agent'))), config.get('planner.horizon')
+    planner = config.get('planner.name') or 'mppi'
+    with_planner = '' if planner == 'mppi' else f' by {planner}'
     model = ', true model' if config.get('planner_model') == 'true' else ''
     data = ', DR data' if config.get('q_data') == 'dr' else ''
-    return f'{agent} H={horizon}{model}{data}'
+    return f'{agent}{with_planner} H={horizon}{model}{data}'
 
 
 def field_label(fields: Mapping[str, Any]) -> str:

@@ -3,7 +3,13 @@
 import dataclasses
 
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
-from mpq_jax.config.algorithm_config import LearnerConfig, PlannerConfig
+from mpq_jax.config.learner_config import LearnerConfig
+from mpq_jax.config.planner_config import (
+    BasePlannerConfig,
+    BeliefConfig,
+    PlannerConfig,
+    check_draws,
+)
 
 # As tables and figures have them.
 AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ', 'none': 'no control'}
@@ -40,7 +46,6 @@ class TrainingConfig:
     checkpoint_interval: int = 0
     checkpoints_to_keep: int = 2
     baselines: bool = False  # run plain MPPI at the same and the long horizon beside it
-    memory_gib: float = 0.0  # what a program's temporaries may take; 0: half of what is there
     max_restores: int = 10  # times a seed's diverged Q is put back before the run stops
     real_system_timeout: float = 10.0  # seconds for a reset or step of one's own system; 0: none
     real_system_retries: int = 3  # failures in a row of one's own system before the run stops
@@ -50,10 +55,23 @@ class TrainingConfig:
         check_at_least('training.validation_episodes', self.validation_episodes, 0)
         check_at_least('training.checkpoint_interval', self.checkpoint_interval, 0)
         check_at_least('training.checkpoints_to_keep', self.checkpoints_to_keep, 1)
-        check_between('training.memory_gib', self.memory_gib, 0.0, None)
         check_at_least('training.max_restores', self.max_restores, 0)
         check_between('training.real_system_timeout', self.real_system_timeout, 0.0, None)
         check_at_least('training.real_system_retries', self.real_system_retries, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExecutionConfig:
+    """How much is computed at once; 0: what suits the device. Results differ by rounding alone."""
+
+    sample_chunk: int = 0  # of one plan's samples
+    target_chunk: int = 0  # of the states whose targets are made
+    memory_gib: float = 0.0  # what a program's temporaries may take; 0: half of what is there
+
+    def validate(self) -> None:
+        check_at_least('execution.sample_chunk', self.sample_chunk, 0)
+        check_at_least('execution.target_chunk', self.target_chunk, 0)
+        check_between('execution.memory_gib', self.memory_gib, 0.0, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +89,13 @@ class Config:
     seed: int = 0
     num_seeds: int = 4
     episodes: int = 30
-    planner: PlannerConfig = PlannerConfig()
+    planner: BasePlannerConfig = PlannerConfig()
+    belief: BeliefConfig = BeliefConfig()
     learner: LearnerConfig = LearnerConfig()
     planner_physics: PhysicsConfig = PhysicsConfig()
     real_physics: PhysicsConfig = PhysicsConfig()
     training: TrainingConfig = TrainingConfig()
+    execution: ExecutionConfig = ExecutionConfig()
     # Values of numeric fields that run beside each other, each with all seeds, as one batch:
     # ({'planner.temperature': 0.1}, {'planner.temperature': 0.3}). Empty: the config as it is.
     variants: tuple[dict[str, float], ...] = ()
@@ -100,7 +120,7 @@ class Config:
     @property
     def num_model_draws(self) -> int:
         """The planner's models: the one true model, or the biased draws."""
-        return 1 if self.planner_model == 'true' else self.planner.num_model_draws
+        return 1 if self.planner_model == 'true' else self.belief.num_draws
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -127,11 +147,16 @@ class Config:
         check_between('seed', self.seed, 0, 2**31 - 1)
         check_between('num_seeds', self.num_seeds, 1, 2**16)
         check_at_least('episodes', self.episodes, 1)
-        self.planner.validate(self.agent)
+        self.planner.validate()
+        self.belief.validate()
+        check_draws(self.planner, self.belief)
+        if self.agent == 'softq' and self.planner.horizon != 1:
+            raise ConfigError('planner.horizon', self.planner.horizon, "1 when agent is 'softq'")
         self.learner.validate()
         self.planner_physics.validate('planner_physics')
         self.real_physics.validate('real_physics')
         self.training.validate()
+        self.execution.validate()
         self._check_validation()
         return self
 

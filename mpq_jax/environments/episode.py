@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.base import keys
-from mpq_jax.config import PlannerConfig
+from mpq_jax.config import BasePlannerConfig
 from mpq_jax.dynamics import Model, Simulator, State, all_finite
 from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.planning.agent import Agent, QParams
@@ -86,7 +86,7 @@ def episode_keys(key: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def run_episode(
-    planner: PlannerConfig,
+    planner: BasePlannerConfig,
     agent: Agent,
     real: Simulator,
     q_params: QParams,

@@ -10,7 +10,7 @@ import numpy as np
 
 from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.base.machine import usable_cores
-from mpq_jax.config import PlannerConfig
+from mpq_jax.config import BasePlannerConfig
 from mpq_jax.dynamics import Model
 from mpq_jax.environments.episode import Episode, assemble, describe, episode_keys
 from mpq_jax.environments.going_members import GoingMembers, stack
@@ -30,7 +30,7 @@ class StepwiseRunner:
     """Drives one real system a seed; planning is one program, vmapped over the seeds here."""
 
     def __init__(
-        self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model,
+        self, planner: BasePlannerConfig, agent: Agent, q_params: QParams, models: Model,
         compile_step: CompileStep = compile_step,
     ):  # fmt: skip
         """Compiles for the shapes given; every argument has the leading seed axis `[S]`."""
@@ -67,7 +67,7 @@ class StepwiseRunner:
 
     def run(
         self,
-        planner: PlannerConfig,
+        planner: BasePlannerConfig,
         q_params: QParams,
         models: Model,
         systems: Sequence[RealSystem],

@@ -11,7 +11,7 @@ import numpy as np
 from mpq_jax.base import keys
 from mpq_jax.base.compilation import compile, program_errors
 from mpq_jax.base.validation import ConfigError, check_between
-from mpq_jax.config import Config, PlannerConfig
+from mpq_jax.config import BasePlannerConfig, Config
 from mpq_jax.dynamics import Model, make_simulator
 from mpq_jax.dynamics.randomization import episode_models, planner_models
 from mpq_jax.evaluation.loading import load_run
@@ -25,7 +25,12 @@ class Controller:
     """Plans from where the system is, one call a control step; compiled and tried as it is made."""
 
     def __init__(
-        self, planner: PlannerConfig, agent: Agent, q_params: QParams, models: Model, seed: int = 0
+        self,
+        planner: BasePlannerConfig,
+        agent: Agent,
+        q_params: QParams,
+        models: Model,
+        seed: int = 0,
     ):
         self._planner, self._q_params, self._models = planner, q_params, models
         self._agent = agent
@@ -149,9 +154,9 @@ def load_controller(
     one = jax.tree.map(lambda x: x[row], (q_params, saved.state.models, saved.state.key))
     q_params, models, key = one
     planner = programs.members[row].planner
-    models = episode_models(planner, models, key, 0)
+    models = episode_models(config.belief, models, key, 0)
     return Controller(_arrays(planner), programs.agent, q_params, models)
 
 
-def _arrays(planner: PlannerConfig) -> PlannerConfig:
+def _arrays(planner: BasePlannerConfig) -> BasePlannerConfig:
     return jax.tree.map(jnp.float32, planner)

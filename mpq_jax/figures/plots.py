@@ -1,7 +1,7 @@
 """Figures of a run, drawn without a display; matplotlib is loaded when the first is drawn."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,16 @@ def episode_figure(task: Task, transitions: Transition, path: Path) -> None:
     rows[-1].set_xlabel('time [s]')
     figure.suptitle(f'{task.name}: one episode, return {-float(np.sum(transitions.cost)):.0f}')
     save(figure, path)
+
+
+def try_episode_figure(
+    task: Task, transitions: Transition, path: Path, say: Callable[[str], None]
+) -> None:
+    """The same where the disk takes it; elsewhere it is said."""
+    try:
+        episode_figure(task, transitions, path)
+    except OSError as error:
+        say(f'{path.name} cannot be written, going on without it: {error}')
 
 
 def new_figure(width: float, height: float) -> 'Figure':

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from mpq_jax.base.batching import map_in_chunks
-from mpq_jax.config import LearnerConfig, PlannerConfig
+from mpq_jax.config import BasePlannerConfig, LearnerConfig
 from mpq_jax.dynamics import Model
 from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
@@ -66,7 +66,7 @@ def _no_examples(config: LearnerConfig, observation: jax.Array, action: jax.Arra
 
 
 def learn(
-    planner: PlannerConfig,
+    planner: BasePlannerConfig,
     config: LearnerConfig,
     agent: Agent,
     models: Model,
@@ -84,7 +84,7 @@ def learn(
 
 
 def make_targets(
-    planner: PlannerConfig,
+    planner: BasePlannerConfig,
     config: LearnerConfig,
     agent: Agent,
     models: Model,
@@ -113,10 +113,10 @@ def make_targets(
         return transition.cost + following
 
     keys = jax.random.split(key, batch.cost.shape[0])
-    return map_in_chunks(one, (batch, keys), config.target_chunk)
+    return map_in_chunks(one, (batch, keys), agent.execution.target_chunk)
 
 
-def plan_steps(planner: PlannerConfig, config: LearnerConfig) -> int:
+def plan_steps(planner: BasePlannerConfig, config: LearnerConfig) -> int:
     """Control steps of the planner's models in one round for one seed."""
     states = config.num_states
     if config.mode == 'per_minibatch':

@@ -3,5 +3,17 @@
 from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.planning.free_energy import free_energy
 from mpq_jax.planning.mppi import plan, state_value
+from mpq_jax.planning.planner import Candidates, Planner, Update
+from mpq_jax.planning.planners import load_planner
 
-__all__ = ['Agent', 'QParams', 'free_energy', 'plan', 'state_value']
+__all__ = [
+    'Agent',
+    'Candidates',
+    'Planner',
+    'QParams',
+    'Update',
+    'free_energy',
+    'load_planner',
+    'plan',
+    'state_value',
+]

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
-from mpq_jax.config import Config, PlannerConfig
+from mpq_jax.base.validation import ConfigError
+from mpq_jax.config import BasePlannerConfig, Config, ExecutionConfig
 from mpq_jax.dynamics import Model, Simulator, State
 from mpq_jax.planning.mppi import MPPI
 from mpq_jax.planning.planner import CostsOf, Diagnostics, Plan, Planner, improve, no_diagnostics
+from mpq_jax.planning.planners import load_planner
 from mpq_jax.planning.scoring import TerminalCost, score
 
 QParams = Any  # the network's parameters; () for an agent that does not learn
@@ -36,6 +38,7 @@ class Agent:
     simulator: Simulator
     network: Network | None
     planner: Planner | None = MPPI  # None: zero actions, no planning ('none')
+    execution: ExecutionConfig = ExecutionConfig()
 
     def terminal_cost(self, q_params: QParams) -> TerminalCost:
         """The cost at the end of a plan, as a function of s_{H-1} and a_{H-1}."""
@@ -49,19 +52,21 @@ class Agent:
         return q
 
     def costs_of(
-        self, config: PlannerConfig, q_params: QParams, models: Model, state: State
+        self, config: BasePlannerConfig, q_params: QParams, models: Model, state: State
     ) -> CostsOf:
         """What plans cost from a state, on models with leading axis D."""
-        terminal_cost = self.terminal_cost(q_params)
-        return functools.partial(score, config, self.simulator, terminal_cost, models, state)
+        return functools.partial(
+            score, config, self.simulator, self.terminal_cost(q_params), models, state,
+            chunk=self.execution.sample_chunk,
+        )  # fmt: skip
 
-    def first_plan(self, config: PlannerConfig) -> Plan:
+    def first_plan(self, config: BasePlannerConfig) -> Plan:
         """The plan at the start of an episode; () where nothing is planned."""
         return () if self.planner is None else self.planner.init(config, self.simulator.action_size)
 
     def act(
         self,
-        config: PlannerConfig,
+        config: BasePlannerConfig,
         q_params: QParams,
         models: Model,
         state: State,
@@ -91,5 +96,15 @@ class Agent:
 
 
 def make_agent(config: Config, simulator: Simulator, network: Network | None) -> Agent:
-    """The agent that a config names, with the network of one that learns."""
-    return Agent(simulator, network, None if config.agent == 'none' else MPPI)
+    """The agent that a config names, with the network of one that learns.
+
+    Raises:
+      ConfigError: no such planner, or one that Q cannot learn from.
+    """
+    planner = None if config.agent == 'none' else load_planner(config.planner.name)
+    if config.learns and planner is not None and planner.soft_value is None:
+        raise ConfigError(
+            'planner.name', config.planner.name,
+            f'one with a soft value, which Q learns from, when agent is {config.agent!r}',
+        )  # fmt: skip
+    return Agent(simulator, network, planner, config.execution)

@@ -82,7 +82,7 @@ def soft_value(
     return free_energy(config, total_scores(config, controls, candidates, costs), draws)
 
 
-MPPI = Planner(zero_controls, sample, update, shift, first_action, soft_value)
+MPPI = Planner(PlannerConfig(), zero_controls, sample, update, shift, first_action, soft_value)
 
 
 def plan(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mpq_jax.config import PlannerConfig
+from mpq_jax.config import BasePlannerConfig
 
 Plan = Any  # a planner's state from one control step to the next: a pytree of arrays
 CostsOf = Callable[[jax.Array], jax.Array]  # plans [N, H, nu] -> costs [N]
@@ -34,19 +34,21 @@ class Update(NamedTuple):
 class Planner(NamedTuple):
     """How plans are begun, sampled, improved, carried on and acted on.
 
-    Every function is pure; a plan may be any pytree of arrays of fixed shapes.
+    Every function is pure; a plan may be any pytree of arrays of fixed shapes. The config that the
+    functions get is of the class of `config`.
     """
 
-    init: Callable[[PlannerConfig, int], Plan]  # of so many actions nu; no control
-    sample: Callable[[PlannerConfig, Plan, jax.Array], Candidates]  # from a random key
+    config: BasePlannerConfig  # or of a subclass: its defaults
+    init: Callable[[Any, int], Plan]  # of so many actions nu; no control
+    sample: Callable[[Any, Plan, jax.Array], Candidates]  # from a random key
     # (config, plan, candidates, costs [N]) -> the better plan; costs are infinite where a
     # trajectory was not finite, and a plan stays as it is where all are.
-    update: Callable[[PlannerConfig, Plan, Candidates, jax.Array], Update]
+    update: Callable[[Any, Plan, Candidates, jax.Array], Update]
     shift: Callable[[Plan], Plan]  # the plan one control step later
     first_action: Callable[[Plan], jax.Array]  # [nu], in [-1, 1]
     # (config, plan, candidates, costs [N], number of model draws) -> V, the soft value of the
     # state that the candidates start from. None: the planner has none, and Q cannot learn from it.
-    soft_value: Callable[[PlannerConfig, Plan, Candidates, jax.Array, int], jax.Array] | None = None
+    soft_value: Callable[[Any, Plan, Candidates, jax.Array, int], jax.Array] | None = None
 
 
 class Diagnostics(NamedTuple):
@@ -60,7 +62,7 @@ class Diagnostics(NamedTuple):
 
 def improve(
     planner: Planner,
-    config: PlannerConfig,
+    config: BasePlannerConfig,
     costs_of: CostsOf,
     plan: Plan,
     key: jax.Array,
@@ -94,7 +96,7 @@ def improve(
 
 def state_value(
     planner: Planner,
-    config: PlannerConfig,
+    config: BasePlannerConfig,
     costs_of: CostsOf,
     draws: int,
     plan: Plan,

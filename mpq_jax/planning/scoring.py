@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.base.batching import map_in_chunks
-from mpq_jax.config import PlannerConfig
+from mpq_jax.config import BasePlannerConfig
 from mpq_jax.dynamics import Model, Rollout, Simulator, State, all_finite, ending, rollout
 from mpq_jax.tasks import Reading, Variables
 
@@ -15,12 +15,13 @@ TerminalCost = Callable[[Reading, Variables, jax.Array], jax.Array]
 
 
 def score(
-    config: PlannerConfig,
+    config: BasePlannerConfig,
     simulator: Simulator,
     terminal_cost: TerminalCost,
     models: Model,
     state: State,
     actions: jax.Array,
+    chunk: int = 0,
 ) -> jax.Array:
     """Costs `[N]` of plans `[N, H, nu]`, each rolled out on its model draw; see `trajectory_cost`.
 
@@ -31,6 +32,7 @@ def score(
       models: the model draws, leading axis D; sample n uses draw n mod D, held throughout.
       state: where the plans start.
       actions: in [-1, 1].
+      chunk: how many are rolled out at once; 0: all.
 
     Returns:
       Infinite where anything on the way was not finite.
@@ -41,10 +43,10 @@ def score(
         cost = trajectory_cost(config, simulator, terminal_cost, model, state, actions)
         return jnp.where(jnp.isfinite(cost), cost, jnp.inf)
 
-    return map_in_chunks(one, (particle_models(config, models), actions), config.sample_chunk)
+    return map_in_chunks(one, (particle_models(config, models), actions), chunk)
 
 
-def particle_models(config: PlannerConfig, models: Model) -> Model:
+def particle_models(config: BasePlannerConfig, models: Model) -> Model:
     """Draws and samples on one axis: the model `[N, ...]` of each sample, n mod D."""
     draw = jnp.arange(config.num_samples) % num_draws(models)
     return jax.tree.map(lambda leaf: leaf[draw], models)
@@ -57,7 +59,7 @@ def num_draws(models: Model) -> int:
 
 
 def trajectory_cost(
-    config: PlannerConfig,
+    config: BasePlannerConfig,
     simulator: Simulator,
     terminal_cost: TerminalCost,
     model: Model,

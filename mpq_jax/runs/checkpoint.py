@@ -19,16 +19,19 @@ from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Config, overrides
 from mpq_jax.runs.saved_state import (
     filled_part,
+    from_older,
     from_saved,
     is_storage,
+    leaves_in,
     saved_leaves,
     saved_shape,
     to_host,
+    with_older,
 )
 
-# Fields that a continued run may change. Of training.*, memory_gib moves rounding (chunks), and
-# validation_* which parameters are best by validation; the rest shapes nothing that is computed.
-MAY_CHANGE = ('episodes', 'training.')
+# Fields that a continued run may change. Of training.*, validation_* moves which parameters are
+# best by validation; execution.* moves rounding; the rest shapes nothing that is computed.
+MAY_CHANGE = ('episodes', 'training.', 'execution.')
 _FIXED = ('training.validation_episodes',)  # whose returns the state holds
 _PREFIX = 'episode'
 _LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
@@ -174,8 +177,8 @@ class Checkpointer:
     def _read(self, step: int, template: Any, config: Config) -> Checkpoint:
         only = ocp.args.Composite(record=ocp.args.JsonRestore())
         record = self._manager.restore(step, args=only)['record']
-        made_with = overrides.from_dict(record['config'])
         try:
+            made_with = overrides.from_dict(record['config'], planners=(config.planner.name,))
             check_matches(config, made_with)
         except ConfigError as error:
             raise _Mismatch(error) from error
@@ -185,8 +188,10 @@ class Checkpointer:
             name: jax.ShapeDtypeStruct(saved_shape(name, x, filled), x.dtype, sharding=here)
             for name, x in jax.eval_shape(saved_leaves, template).items()
         }
-        only = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
-        state = from_saved(self._manager.restore(step, args=only)['state'], template)
+        wanted = with_older(shapes, leaves_in(self._directory / f'{_PREFIX}_{step}' / 'state'))
+        only = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
+        saved = from_older(self._manager.restore(step, args=only)['state'], shapes)
+        state = from_saved(saved, template)
         return Checkpoint(step, state, record['counters'], made_with)
 
 
@@ -215,8 +220,8 @@ def check_matches(run: Config, checkpoint: Config) -> None:
         others = f' (so do: {", ".join(list(wrong)[1:])})' if len(wrong) > 1 else ''
         raise ConfigError(
             name, value, f'{before!r}, with which the checkpoint was made{others}; '
-            'only episodes and training.* may change when a run is continued, and of these not '
-            'validation_episodes'
+            'only episodes, training.* and execution.* may change when a run is continued, and of '
+            'these not validation_episodes'
         )  # fmt: skip
 
 

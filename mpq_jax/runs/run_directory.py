@@ -14,9 +14,9 @@ from typing import Any
 import jax
 
 from mpq_jax.base.files import write_atomically
+from mpq_jax.base.trust import check_named
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Config, overrides
-from mpq_jax.tasks import check_named
 
 _PACKAGES = (
     'mpq_jax',
@@ -73,7 +73,9 @@ class RunDirectory:
         if not self.config_file.is_file():
             raise RunError(f'run_dir = {str(self.path)!r} holds no run: there is no config.json')
         try:
-            config = overrides.from_dict(json.loads(self.config_file.read_text())).validate()
+            content = json.loads(self.config_file.read_text())
+            check_named(overrides.planner_name(content), self.config_file, kind='planner')
+            config = overrides.from_dict(content).validate()
         except (ValueError, ConfigError) as error:
             raise RunError(f'{self.config_file} cannot be used: {error}') from error
         check_named(config.task, self.config_file, task)
@@ -84,7 +86,8 @@ class RunDirectory:
         if config.real_system == 'own':
             path = str(self.path)
             return f'mpq_jax.train(config, {path!r}, resume=True, real_systems=real_systems)'
-        named = f' --task={config.task}' if ':' in config.task else ''
+        own = {'task': config.task, 'planner': config.planner.name}
+        named = ''.join(f' --{kind}={name}' for kind, name in own.items() if ':' in name)
         return f'--run_dir={self.path} --resume{named}'
 
     @property

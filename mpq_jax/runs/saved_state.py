@@ -1,12 +1,15 @@
 """How a run's state lies in a checkpoint: leaves by path, of the buffer the filled part."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 
 _STORAGE = 'buffer.storage.'  # leaves [B, capacity, ...]
+_BEST_RETURN = 'best_return'  # [B], until the returns of each validation episode were kept
 
 
 def is_storage(name: str) -> bool:
@@ -48,6 +51,33 @@ def from_saved(saved: dict[str, jax.Array], template: Any) -> Any:
         return jax.random.wrap_key_data(value) if _is_key(like) else value
 
     return jax.tree_util.tree_map_with_path(leaf, template)
+
+
+def leaves_in(directory: Path) -> dict[str, Any]:
+    """Name -> metadata of what was written there."""
+    with ocp.StandardCheckpointer() as reader:
+        return dict(reader.metadata(directory.absolute()).item_metadata.tree)
+
+
+def with_older(shapes: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    """The shapes `[S, ...]` to read where an older version wrote what is `there`."""
+    if _BEST_RETURN not in there:
+        return shapes
+    kept = {name: shape for name, shape in shapes.items() if name != 'best_returns'}
+    some = next(iter(shapes.values()))
+    members = there[_BEST_RETURN].shape
+    return kept | {_BEST_RETURN: jax.ShapeDtypeStruct(members, jnp.float32, sharding=some.sharding)}
+
+
+def from_older(saved: dict[str, jax.Array], shapes: dict[str, Any]) -> dict[str, jax.Array]:
+    """What was read as `with_older` has it, as this version calls it.
+
+    Of the best validation the mean return was kept: it counts as that of each of its episodes.
+    """
+    if _BEST_RETURN not in saved or 'best_returns' not in shapes:
+        return saved
+    returns = jnp.broadcast_to(saved[_BEST_RETURN][:, None], shapes['best_returns'].shape)
+    return saved | {'best_returns': returns}
 
 
 def to_host(leaf: jax.Array, size: int, filled: int | None = None) -> np.ndarray:

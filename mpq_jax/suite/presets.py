@@ -4,7 +4,7 @@ from typing import Any
 
 from mpq_jax.base.validation import check_choice
 from mpq_jax.config import AGENT_NAMES, Config
-from mpq_jax.config.overrides import set_fields
+from mpq_jax.config.fields import set_fields
 from mpq_jax.tasks import load_task
 
 # What makes an agent what it is, whatever the task and the preset.
@@ -22,8 +22,8 @@ _AGENTS: dict[str, dict[str, Any]] = {
         'planner.horizon': 1,
         'planner.num_samples': 1,
         'planner.iterations': 1,
-        'planner.num_model_draws': 1,
-        'planner.redraw': 'run',
+        'belief.num_draws': 1,
+        'belief.redraw': 'run',
         'q_data': 'real',
     },
 }

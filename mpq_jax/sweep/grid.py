@@ -6,9 +6,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mpq_jax.base.validation import ConfigError, nearest
+from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Config
-from mpq_jax.config.overrides import NUMERIC_FIELDS, field_types, parse_value, set_fields
+from mpq_jax.config.fields import (
+    PLANNER,
+    field_types,
+    hint,
+    numeric_fields,
+    parse_value,
+    set_fields,
+    with_planners,
+)
 from mpq_jax.suite.presets import preset
 
 Fields = dict[str, Any]  # dotted config field -> value
@@ -80,7 +88,7 @@ class Grid:
         """
         groups: dict[tuple, list[Fields]] = {}
         for point in self.points:
-            groups.setdefault(tuple(_static(point).items()), []).append(point)
+            groups.setdefault(tuple(self._static(point).items()), []).append(point)
         names = set(taken)
         cells = []
         for points in groups.values():
@@ -90,10 +98,17 @@ class Grid:
         return cells
 
     def _cell(self, points: list[Fields], taken: set[str]) -> Cell:
-        numeric = tuple({k: v for k, v in p.items() if k in NUMERIC_FIELDS} for p in points)
+        static = self._static(points[0])
+        numeric = tuple({k: v for k, v in p.items() if k not in static} for p in points)
         fields = {'variants': numeric} if numeric[0] else {}
-        config = set_fields(self.config(_static(points[0])), fields).validate()
-        return Cell(_new_name(_static(points[0]), taken), config, tuple(points))
+        config = set_fields(self.config(static), fields).validate()
+        return Cell(_new_name(static, taken), config, tuple(points))
+
+    def _static(self, point: Fields) -> Fields:
+        """The fields of a point that shape its program."""
+        planner = (self.fixed | point).get(PLANNER, Config().planner.name)
+        numbers = numeric_fields(*with_planners([planner]))
+        return {name: value for name, value in point.items() if name not in numbers}
 
 
 def product(swept: Mapping[str, Sequence[Any]]) -> tuple[Fields, ...]:
@@ -103,25 +118,30 @@ def product(swept: Mapping[str, Sequence[Any]]) -> tuple[Fields, ...]:
     )
 
 
-def parse_sweeps(texts: Iterable[str]) -> dict[str, list[Any]]:
+def parse_sweeps(texts: Iterable[str], configs: Sequence[Config] = ()) -> dict[str, list[Any]]:
     """['planner.horizon=1,2', ...] -> {'planner.horizon': [1, 2], ...}, typed.
+
+    Args:
+      texts: of the form field=value,value,...
+      configs: which have the fields; one of the default planner if empty.
 
     Raises:
       ConfigError: an unknown field, a value of another type, no value, one given twice, or a
         field that a sweep sets itself.
     """
     swept: dict[str, list[Any]] = {}
+    types = {name: t for config in configs or [Config()] for name, t in field_types(config).items()}
     for text in texts:
         name, equals, values = (part.strip() for part in text.partition('='))
         if not equals:
             raise ConfigError('--sweep', text, 'of the form field=value,value,...')
-        if name not in (types := field_types()):
-            raise ConfigError('--sweep', name, f'a field of the config{nearest(name, types)}')
+        if name not in types:
+            raise ConfigError('--sweep', name, f'a field of the config{hint(name, types)}')
         if name in _OWN_FIELDS:
             raise ConfigError('--sweep', name, f'given as {_OWN_FIELDS[name]}')
         if name in swept:
             raise ConfigError('--sweep', name, 'given once: all its values in one list')
-        swept[name] = _values(name, values)
+        swept[name] = _values(name, values, configs)
     return swept
 
 
@@ -131,19 +151,15 @@ def _preset(fields: Fields) -> Config:
     )
 
 
-def _values(name: str, text: str) -> list[Any]:
+def _values(name: str, text: str, configs: Sequence[Config]) -> list[Any]:
     parts = [part.strip() for part in text.split(',')]
     if not all(parts):
         raise ConfigError(f'--sweep {name}', text, 'a list of values with commas, none empty')
-    values = [parse_value(name, part) for part in parts]
+    values = [parse_value(name, part, configs) for part in parts]
     twice = [value for value in values if values.count(value) > 1]
     if twice:
         raise ConfigError(f'--sweep {name}', twice[0], 'in the list once')
     return values
-
-
-def _static(point: Fields) -> Fields:
-    return {name: value for name, value in point.items() if name not in NUMERIC_FIELDS}
 
 
 def _new_name(static: Fields, taken: set[str]) -> str:

@@ -210,8 +210,8 @@ def _collect(task: Any, cell: Cell, directory: SweepDirectory) -> str | None:
 
 
 def user_modules(cells: Sequence[Cell]) -> list[str]:
-    """Files and package folders of the modules in which the cells' own tasks are."""
-    names = {cell.config.task.partition(':')[0].partition('.')[0] for cell in cells
-             if ':' in cell.config.task}  # fmt: skip
-    files = [Path(str(sys.modules[name].__file__)) for name in sorted(names)]
+    """Files and package folders of the modules in which the cells' own tasks and planners are."""
+    named = {name for cell in cells for name in (cell.config.task, cell.config.planner.name)}
+    tops = {name.partition(':')[0].partition('.')[0] for name in named if ':' in name}
+    files = [Path(str(sys.modules[top].__file__)) for top in sorted(tops)]
     return [str(file.parent if file.name == '__init__.py' else file) for file in files]

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mpq_jax.base.files import write_atomically
+from mpq_jax.base.trust import check_named
 from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.config.fields import PLANNER
+from mpq_jax.config.versions import renamed
 from mpq_jax.runs.run_directory import RunDirectory, manifest
 from mpq_jax.sweep.grid import Cell, Fields, Grid
-from mpq_jax.tasks import check_named
 
 
 class SweepDirectory:
@@ -105,7 +107,7 @@ class SweepDirectory:
           RunError: there is none, or it cannot be read.
         """
         try:
-            return json.loads(self.sweep_file.read_text())
+            return _renamed(json.loads(self.sweep_file.read_text()))
         except (OSError, ValueError) as error:
             raise RunError(f'run_dir = {str(self.path)!r} holds no sweep: {error}') from error
 
@@ -127,6 +129,7 @@ class SweepDirectory:
         points = [point for cell in cells for point in cell['configurations']]
         for point in points:
             check_named(point.get('task', ''), self.sweep_file)
+            check_named(str(point.get(PLANNER, '')), self.sweep_file, kind='planner')
         return points
 
     def _recorded_cells(self, grid: Grid) -> list[tuple[Cell, list[int]]]:
@@ -179,6 +182,16 @@ def _missing(grid: Grid, done: set) -> list[tuple[int, int, tuple[Fields, ...]]]
         for low, high in zip([0, *breaks], [*breaks, len(seeds)], strict=True):
             parts.append((seeds[low], high - low, tuple(points)))
     return parts
+
+
+def _renamed(sweep: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an older sweep as this version calls them."""
+    cells = [
+        cell | {'configurations': [renamed(point) for point in cell['configurations']]}
+        for cell in sweep['cells']
+    ]
+    fields = {name: renamed(sweep[name]) for name in ('fixed', 'swept') if name in sweep}
+    return sweep | fields | {'cells': cells}
 
 
 def _key(point: Fields) -> str:

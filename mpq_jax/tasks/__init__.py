@@ -6,7 +6,6 @@ The built-in ones are in `mpq_jax.suite`; `load_task('module:factory')` takes on
 from mpq_jax.tasks.registry import TASKS, keep_tasks, load_task, register_task
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task, Variables
 from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
-from mpq_jax.tasks.trust import check_named
 
 __all__ = [
     'TASKS',
@@ -16,7 +15,6 @@ __all__ = [
     'Task',
     'Variables',
     'alive_bonus',
-    'check_named',
     'cost_to_go',
     'keep_tasks',
     'load_task',

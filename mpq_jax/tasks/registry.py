@@ -6,10 +6,10 @@ import functools
 import importlib
 from collections.abc import Callable, Iterator
 
+from mpq_jax.base.trust import import_factory
 from mpq_jax.base.validation import TaskError, nearest
 from mpq_jax.tasks.check import check_task
 from mpq_jax.tasks.task import Task
-from mpq_jax.tasks.trust import name_task
 
 
 def _built_in(name: str) -> Callable[[], Task]:
@@ -89,9 +89,7 @@ def _factory(name: str) -> Callable[[], Task]:
                 f'or module:factory of your own{nearest(name, TASKS)}'
             )
         return TASKS[name]
-    name_task(name)
-    module_name, _, factory_name = name.partition(':')
     try:
-        return getattr(importlib.import_module(module_name), factory_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise TaskError(f'task = {name!r} cannot be imported: {error}') from error
+        return import_factory(name)
+    except ValueError as error:
+        raise TaskError(f'task = {name!r}: {error}') from error

@@ -9,7 +9,7 @@ from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Config
 from mpq_jax.dynamics import Simulator, make_simulator, steps_per_control
 from mpq_jax.dynamics.mujoco_model import load_model
-from mpq_jax.dynamics.randomization import belief
+from mpq_jax.dynamics.randomization import prior_range
 from mpq_jax.environments.gymnasium_fetch import check_gymnasium
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.learning.q_function import make_network
@@ -37,7 +37,7 @@ def check(config: Config) -> Task:
         )
     for member in member_configs(config):
         for parameter in task.parameters:
-            belief(parameter, member.planner)
+            prior_range(parameter, member.belief)
     return task
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mpq_jax.config import Config, LearnerConfig, PlannerConfig
-from mpq_jax.config.overrides import set_fields
+from mpq_jax.config import BasePlannerConfig, BeliefConfig, Config, LearnerConfig
+from mpq_jax.config.fields import set_fields
 
 _AXIS = 'members'
 
@@ -18,7 +18,8 @@ _AXIS = 'members'
 class Numbers(NamedTuple):
     """The configs whose leaves may differ between members: leading axis `[B]`."""
 
-    planner: PlannerConfig
+    planner: BasePlannerConfig
+    belief: BeliefConfig
     learner: LearnerConfig
 
 
@@ -36,7 +37,7 @@ def member_configs(config: Config) -> list[Config]:
 
 def stacked_numbers(configs: list[Config]) -> Numbers:
     """The numbers of all members, leaves float32 `[B]`."""
-    each = [Numbers(config.planner, config.learner) for config in configs]
+    each = [Numbers(config.planner, config.belief, config.learner) for config in configs]
     return jax.tree.map(lambda *values: np.asarray(values, np.float32), *each)
 
 

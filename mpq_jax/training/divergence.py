@@ -7,6 +7,7 @@ import numpy as np
 
 from mpq_jax.base.validation import NothingLearnedError
 from mpq_jax.config import Config
+from mpq_jax.dynamics.physics_warnings import heard
 from mpq_jax.learning.learner import LearnMetrics
 from mpq_jax.runs.metrics import cell_text, iterate_rows
 from mpq_jax.runs.run_directory import RunDirectory
@@ -97,3 +98,18 @@ def _sentence(reasons: dict[tuple[int, ...], str]) -> str:
             named = ', '.join(map(str, seeds))
             parts.append(f'seed{"s" * (len(seeds) > 1)} {named} {reason}: {why}')
     return '; '.join(parts)
+
+
+class PhysicsWarnings:
+    """MuJoCo's, counted in each episode and said once."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self._say, self._said = say, False
+
+    def in_episode(self, episode: int) -> int:
+        """How many there were since the last time."""
+        count, first = heard.take()
+        if count and not self._said:
+            self._say(f'MuJoCo warns ({count} times in episode {episode}): {first}')
+            self._said = True
+        return count

@@ -60,7 +60,7 @@ def collect(
     state: SeedState, plants: Model, episode: jax.Array,
 ) -> tuple[SeedState, Summary]:  # fmt: skip
     """One training episode from a stream of start states, into the buffer."""
-    models = episode_models(numbers.planner, state.models, state.key, episode)
+    models = episode_models(numbers.belief, state.models, state.key, episode)
     result = run_episode(
         numbers.planner, agent, real, state.learner.params, models,
         keys.stream(state.key, stream, episode), plants, keep_plans=keep_plans,
@@ -77,7 +77,7 @@ def learn(
     agent: Agent, numbers: Numbers, state: SeedState, episode: jax.Array
 ) -> tuple[SeedState, LearnMetrics]:
     """One learning round; undone, with a loss of NaN, where it left the finite numbers."""
-    models = episode_models(numbers.planner, state.models, state.key, episode)
+    models = episode_models(numbers.belief, state.models, state.key, episode)
     learned, metrics = learner.learn(
         numbers.planner, numbers.learner, agent, models, state.learner, state.buffer,
         keys.stream(state.key, 'learn', episode),
@@ -93,7 +93,7 @@ def play(
     q_params: QParams, plants: Model, episode: jax.Array,
 ) -> Episode:  # fmt: skip
     """One episode without learning, from a stream of start states."""
-    models = episode_models(numbers.planner, models, key, episode)
+    models = episode_models(numbers.belief, models, key, episode)
     key = keys.stream(key, stream, episode)
     return run_episode(numbers.planner, agent, real, q_params, models, key, plants)
 

@@ -15,9 +15,9 @@ _GIB = 2**30
 # Fewer wait for each operation's start, more leave the cache (BUILD_NOTES.md).
 _CPU_BATCH_BYTES = 4 * 2**20
 _CPU_PLAN_BYTES = 2**20
-# Physics steps of the planner's models in one program on a CPU: seconds. What is computed is then
-# written, progress shows, signals are heard.
-_CPU_PROGRAM_STEPS = 4_000_000
+# Physics steps of the planner's models in one program: seconds. What is computed is then written,
+# progress shows, signals are heard.
+_PROGRAM_STEPS = {'cpu': 4_000_000, 'gpu': 400_000_000}
 
 
 def available_bytes() -> int:
@@ -31,7 +31,7 @@ def available_bytes() -> int:
 
 def budget_bytes(config: Config) -> int:
     """What a program's temporaries may take on one device."""
-    stated = config.training.memory_gib
+    stated = config.execution.memory_gib
     if stated:
         return int(stated * _GIB)
     sharing = jax.local_device_count() if jax.default_backend() == 'cpu' else 1
@@ -68,7 +68,7 @@ def members_at_once(config: Config, simulator: Simulator, batch: int) -> int:
     one = plan_bytes(config, simulator)
     if budget_bytes(config) < one:
         raise ConfigError(
-            'training.memory_gib',
+            'execution.memory_gib',
             round(budget_bytes(config) / _GIB, 3),
             f'at least {one / _GIB:.3f}, what one plan of {config.planner.num_samples} samples '
             'takes: lower planner.num_samples or planner.horizon',
@@ -92,26 +92,23 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
 
 def blocks_of(steps: int) -> int:
     """How many pieces of work of so many physics steps one program should do."""
-    return max(1, _CPU_PROGRAM_STEPS // steps) if jax.default_backend() == 'cpu' else 2**31
+    most = _PROGRAM_STEPS.get(jax.default_backend(), _PROGRAM_STEPS['gpu'])
+    return max(1, most // steps)
 
 
 def with_chunks(config: Config, simulator: Simulator, batch: int) -> Config:
     """The config with its chunks chosen, where it leaves them open, for `batch` members at once."""
-    planner, settings = config.planner, config.learner
-    if not planner.sample_chunk and jax.default_backend() == 'cpu':
+    chunks, settings = config.execution, config.learner
+    if not chunks.sample_chunk and jax.default_backend() == 'cpu':
         cached = max(1, _CPU_PLAN_BYTES // simulator.trajectory_bytes)
-        chunk = _even_chunk(planner.num_samples, cached)
-        config = dataclasses.replace(
-            config, planner=dataclasses.replace(planner, sample_chunk=chunk)
-        )
-    if config.learns and not settings.target_chunk:
+        chunk = _even_chunk(config.planner.num_samples, cached)
+        chunks = dataclasses.replace(chunks, sample_chunk=chunk)
+    if config.learns and not chunks.target_chunk:
         fitted = settings.mode == 'fitted'
         wanted = settings.num_states if fitted else settings.minibatch_size
         chunk = plans_at_once(config, simulator, wanted, batch)
-        config = dataclasses.replace(
-            config, learner=dataclasses.replace(settings, target_chunk=chunk)
-        )
-    return config
+        chunks = dataclasses.replace(chunks, target_chunk=chunk)
+    return dataclasses.replace(config, execution=chunks)
 
 
 def _even_chunk(wanted: int, fitting: int) -> int:

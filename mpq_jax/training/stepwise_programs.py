@@ -149,7 +149,7 @@ def _drawn(stream: str, numbers: Numbers, seed_keys, models, episodes):
     """The models and the key of each episode."""
 
     def one(numbers, key, models, episode):
-        drawn = episode_models(numbers.planner, models, key, episode)
+        drawn = episode_models(numbers.belief, models, key, episode)
         return drawn, keys.stream(key, stream, episode)
 
     return jax.vmap(one)(numbers, seed_keys, models, episodes)

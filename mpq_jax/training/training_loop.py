@@ -10,7 +10,6 @@ from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest
 from mpq_jax.base.progress import Reporter, per_second
 from mpq_jax.base.validation import RunError
 from mpq_jax.config import Config
-from mpq_jax.dynamics.physics_warnings import heard
 from mpq_jax.environments.episode import Summary
 from mpq_jax.figures import plots
 from mpq_jax.learning import replay_buffer
@@ -19,7 +18,7 @@ from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.runs.save_schedule import SaveSchedule
-from mpq_jax.training.divergence import IdleMembers, count_restores, too_many_restores
+from mpq_jax.training import divergence
 from mpq_jax.training.episode_rows import episode_rows
 from mpq_jax.training.member import SeedState
 from mpq_jax.training.programs import Programs
@@ -50,8 +49,8 @@ class TrainingLoop:
         stop.where = self._where
         self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
-        self.idle = IdleMembers(reporter.say)
-        self.warned = False  # of MuJoCo's warnings
+        self.idle = divergence.IdleMembers(reporter.say)
+        self.warnings = divergence.PhysicsWarnings(reporter.say)
         self.recording: Transition | None = None  # one episode, for the figure
         self.last_steps = 0  # of the first member's last training episode
         self.stopwatch = Stopwatch(programs)
@@ -129,6 +128,8 @@ class TrainingLoop:
     def _next(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
         """An episode, or a block of them, from its first step to its rows."""
         self.diverged = ''
+        if self._validates and self.config.real_system != 'simulated':
+            self._save(writer, checkpointer)  # a stop within it finds what learning took over gone
         block = [self._learning_episode()] if self.config.learns else self._playing_block()
         for rows in block:
             writer.write(rows)
@@ -140,7 +141,7 @@ class TrainingLoop:
         self.idle.look(block)
         if self.diverged:
             self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
-            if hopeless := too_many_restores(self.config, self.counters):
+            if hopeless := divergence.too_many_restores(self.config, self.counters):
                 raise RunError(hopeless)
 
     def _note_done(self) -> None:
@@ -162,7 +163,7 @@ class TrainingLoop:
             )
             metrics = jax.device_get(metrics)
             self.counters['model_steps'] += self.programs.workload.per_round
-            self.diverged = count_restores(metrics, self.counters)
+            self.diverged = divergence.count_restores(metrics, self.counters)
         validation = self._validate_if_due()
         return self._rows(self.episode, summary, (collecting, learning), metrics, validation)
 
@@ -181,10 +182,14 @@ class TrainingLoop:
             block.append(self._rows(int(episode), summary, (seconds / size, 0.0)))
         return block
 
+    @property
+    def _validates(self) -> int:  # episodes, after this one
+        due = self.config.learns and (self.episode + 1) % self.config.validation_interval == 0
+        return self.config.training.validation_episodes * due
+
     def _validate_if_due(self) -> np.ndarray | None:
         """Mean return `[B]` on held-out starts; the best parameters are kept."""
-        count = self.config.training.validation_episodes
-        if not count or (self.episode + 1) % self.config.validation_interval:
+        if not (count := self._validates):
             return None
         (summary, _), _ = self.stopwatch.run(
             self.programs.play, 'validation', self.state, self.state.learner.params,
@@ -202,10 +207,7 @@ class TrainingLoop:
         self.counters['model_steps'] += steps * self.programs.workload.per_action
 
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
-        warnings, first = heard.take()
-        if warnings and not self.warned:
-            self.reporter.say(f'MuJoCo warns ({warnings} times in episode {episode}): {first}')
-            self.warned = True
+        warnings = self.warnings.in_episode(episode)
         rows = episode_rows(
             self.config, episode, summary, self.counters, seconds, metrics, validation,
             measures_success=self.task.success is not None,
@@ -230,10 +232,8 @@ class TrainingLoop:
             one = jax.tree.map(lambda x: x[0], self.state.buffer)
             self.recording = replay_buffer.latest(one, self.last_steps)
         if self.recording is not None:
-            try:
-                plots.episode_figure(self.task, self.recording, self.run.path / 'episode.png')
-            except OSError as error:
-                self.reporter.say(f'episode.png cannot be written, going on without it: {error}')
+            path = self.run.path / 'episode.png'
+            plots.try_episode_figure(self.task, self.recording, path, self.reporter.say)
         compiled = self.programs.compiled.values()
         self.run.record(
             finished_episodes=self.episode,

@@ -1,36 +1,54 @@
-"""Whose code is run: a task of one's own is imported where its user named it, never a file."""
+"""Whose code is run: what is one's own is imported where its user named it, never a file."""
 
+import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mpq_jax.base.validation import RunError, TaskError
 
 _named: set[str] = set()  # 'module:factory' that the user of this process asked for
 
 
-def name_task(name: str) -> None:
+def name_code(name: str) -> None:
     """Notes that the user asked for `module:factory`: files of runs may name it from now on.
 
     Raises:
-      TaskError: it is no `module:factory`, or of the standard library.
+      ValueError: it is no `module:factory`, or of the standard library.
     """
     module_name, _, factory_name = name.partition(':')
     parts = [*module_name.split('.'), factory_name]
     if not all(part.isidentifier() for part in parts):
-        raise TaskError(f'task = {name!r}: it must be module:factory, such as cart:make_task')
+        raise ValueError('it must be module:factory, such as cart:make_cart')
     if parts[0] in sys.stdlib_module_names:
-        raise TaskError(f'task = {name!r}: the module must be your own, not the standard library')
+        raise ValueError('the module must be your own, not the standard library')
     _named.add(name)
 
 
-def check_named(name: str, file: Path, given: str | None = None) -> None:
-    """Whether a task that a file of a run names may be loaded: no code is looked for before that.
+def import_factory(name: str) -> Callable[[], Any]:
+    """What `module:factory` names, which the user asked for.
+
+    Raises:
+      ValueError: it cannot be had; it says why.
+    """
+    name_code(name)
+    module_name, _, factory_name = name.partition(':')
+    try:
+        return getattr(importlib.import_module(module_name), factory_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f'it cannot be imported: {error}') from error
+
+
+def check_named(name: str, file: Path, given: str | None = None, kind: str = 'task') -> None:
+    """Whether code that a file of a run names may be loaded: none is looked for before that.
 
     Args:
       name: what the file says: a registered name, or `module:factory`.
       file: where it stands, in the run directory.
       given: the `module:factory` that the user names along with the run.
+      kind: what it makes: a 'task' or a 'planner'.
 
     Raises:
       RunError: it is code, and the user of this process named another or none, or it would be
@@ -38,20 +56,24 @@ def check_named(name: str, file: Path, given: str | None = None) -> None:
       TaskError: `given` cannot be used.
     """
     if given is not None and given != name:
-        raise RunError(f'task = {given!r} is not that of {file}: it must be {name!r}')
+        raise RunError(f'{kind} = {given!r} is not that of {file}: it must be {name!r}')
     if ':' not in str(name):
         return
     if given is not None:
         if _is_inside(given, file.parent):
             raise RunError(
-                f'task = {given!r}: its module lies in the run directory {file.parent}: '
+                f'{kind} = {given!r}: its module lies in the run directory {file.parent}: '
                 'move it elsewhere, or start from another directory'
             )
-        name_task(given)
+        try:
+            name_code(given)
+        except ValueError as error:
+            raise TaskError(f'{kind} = {given!r}: {error}') from None
     if name not in _named:
+        python = f'{kind}={name!r}' if kind == 'task' else f'mpq_jax.load_{kind}({name!r})'
         raise RunError(
-            f'{file} names the task {name!r}, which is code to import: where it is yours, say so '
-            f'with --task={name} (from Python: task={name!r})'
+            f'{file} names the {kind} {name!r}, which is code to import: where it is yours, say so '
+            f'with --{kind}={name} (from Python: {python})'
         )
 
 

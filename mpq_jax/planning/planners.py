@@ -1,0 +1,26 @@
+"""Planners by name; `load_planner('module:factory')` takes one of your own."""
+
+from mpq_jax.base.trust import name_code
+from mpq_jax.base.validation import ConfigError
+from mpq_jax.config.planners import own_planner
+from mpq_jax.planning.mppi import MPPI
+from mpq_jax.planning.planner import Planner
+
+_BUILT_IN = {'mppi': MPPI}
+
+
+def load_planner(name: str) -> Planner:
+    """The planner of a registered name, or what `module:factory` returns.
+
+    Files of runs may name it from then on: the user of this process has.
+
+    Raises:
+      ConfigError: no such planner, or no planner.
+    """
+    planner = own_planner(name) or _BUILT_IN[name]
+    if ':' in name:
+        name_code(name)  # again, where it was made before
+    if not isinstance(planner, Planner):
+        made = type(planner).__name__
+        raise ConfigError('planner.name', name, f'a factory of a mpq_jax.Planner, not of a {made}')
+    return planner
