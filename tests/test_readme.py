@@ -2,10 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
-README = (Path(__file__).parent.parent / 'README.md').read_text()
+import mpq_jax
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / 'README.md').read_text()
 
 
 def test_the_task_and_the_library_calls_of_the_readme(tmp_path, monkeypatch):
@@ -19,8 +24,32 @@ def test_the_task_and_the_library_calls_of_the_readme(tmp_path, monkeypatch):
     assert (tmp_path / 'runs' / 'cart' / 'metrics.csv').exists()
 
 
+def test_a_real_system_of_ones_own(tmp_path, monkeypatch):
+    """Gymnasium's pendulum, from the README of `environments`: its rewards are the run's return."""
+    pytest.importorskip('gymnasium', reason='the test extra is not installed')
+    text = (ROOT / 'mpq_jax' / 'environments' / 'README.md').read_text()
+    (code,) = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+    small = "{'learner.num_states': 64, 'learner.epochs': 1, 'planner.num_samples': 12, "
+    code = code.replace("{'real_system'", small + "'real_system'")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code, 'environments/README.md', 'exec'), names)
+    actions = names['run'] and mpq_jax.load_controller(names['run'].path).act([3.0], [0.0])
+    assert actions.shape == (1,)
+    rewards = []
+
+    class Counted(names['GymnasiumPendulum']):
+        def step(self, action):
+            rewards.append(self.env.step(2.0 * action)[1])
+            return self.measured()
+
+    result = mpq_jax.evaluate(names['run'].path, 1, real_systems=[Counted(5), Counted(6)])
+    assert len(rewards) == 400
+    total = 2 * result['return']['mean']
+    assert np.isclose(total, np.sum(rewards), rtol=0.02)  # ours counts 0.001 u^2 of its own unit
+
+
 def test_links_of_the_readme_lead_somewhere():
-    root = Path(__file__).parent.parent
     links = re.findall(r'\]\(([^)#:]+)\)', README)
     assert len(links) > 5
-    assert [link for link in links if not (root / link).exists()] == []
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -20,7 +20,7 @@ class State(NamedTuple):
     qvel: jax.Array  # [nv]
     act: jax.Array  # [na], actuator activations
     warmstart: jax.Array  # [nv], the constraint solver's last acceleration
-    variables: Variables  # the task's own
+    variables: Variables = ()  # the task's own
 
 
 class Trajectory(NamedTuple):
