@@ -20,7 +20,7 @@ from mpq_jax.config import (
     static,
 )
 from mpq_jax.dynamics import Simulator, State, make_simulator, rollout
-from mpq_jax.environments.real_system import EpisodeEnded, Measurement, RealSystem
+from mpq_jax.environments import EpisodeEnded, Measurement, RealSystem, register_real_system
 from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
 from mpq_jax.evaluation.evaluator import evaluate
 from mpq_jax.planning import (
@@ -82,6 +82,7 @@ __all__ = [
     'plan',
     'preset',
     'register_planner',
+    'register_real_system',
     'register_task',
     'rollout',
     'set_fields',

@@ -1,5 +1,6 @@
 """Where Q's data come from: native MuJoCo step by step, and randomised models."""
 
+import dataclasses
 import io
 
 import jax
@@ -151,3 +152,30 @@ def test_nothing_is_traced_for_a_system_that_is_driven_from_outside():
     assert programs.real.backend == 'mujoco' and programs.agent.simulator.backend == 'equations'
     idle = make_programs(tiny_config(agent='none', **{'planner_physics.backend': 'mjx'}))
     assert idle.agent.simulator is idle.real  # nor for one who does not plan
+
+
+def test_a_registered_system_is_made_where_it_is_driven(tmp_path):
+    """Native MuJoCo under another name: as many as there are seeds, and the same rows."""
+    made = []
+
+    def make(task, physics, count):
+        made.append(count)
+        return make_native_systems(task, physics, count)
+
+    def check(task, physics):
+        if task.name != 'pendulum':
+            raise ConfigError('task', task.name, "'pendulum' here")
+
+    mpq_jax.register_real_system('mine', make, check, most=3)
+    config = tiny_config(agent='mppi', episodes=2, num_seeds=2, real_system='mine')
+    runs = [
+        mpq_jax.train(dataclasses.replace(config, real_system=name), tmp_path / name)
+        for name in ('mine', 'mujoco')
+    ]
+    rows = [read_table(run.metrics_file, 'return') for run in runs]
+    np.testing.assert_array_equal(*rows)
+    assert made == [2]  # three at once at most: one episode of two seeds
+    with pytest.raises(ConfigError, match="'pendulum' here"):
+        mpq_jax.train(dataclasses.replace(config, task='ball_in_cup'), tmp_path / 'ball')
+    with pytest.raises(ConfigError, match="did you mean 'mine'"):
+        dataclasses.replace(config, real_system='mina').validate()

@@ -13,6 +13,9 @@ from mpq_jax.config.planner_config import (
 
 # As tables and figures have them.
 AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ', 'none': 'no control'}
+# One program an episode; step by step on native MuJoCo or Gymnasium's environment (fetch_push);
+# one's own that `train` is given; and what `register_real_system` adds.
+REAL_SYSTEMS = ['simulated', 'mujoco', 'gymnasium', 'own']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +86,7 @@ class Config:
     planner_model: str = 'biased'
     q_data: str = 'real'  # Q learns from the 'real' system, or 'dr': models redrawn every step
     dr_bank_size: int = 256  # models that q_data='dr' redraws from
-    # 'simulated': one program an episode; step by step: 'mujoco', 'gymnasium' (fetch_push), 'own'
-    real_system: str = 'simulated'
+    real_system: str = 'simulated'  # one of REAL_SYSTEMS
     starts: str = 'reports'  # 'tuning': from streams of their own, to choose settings on
     seed: int = 0
     num_seeds: int = 4
@@ -137,8 +139,7 @@ class Config:
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
         check_choice('q_data', self.q_data, ('real', 'dr'))
         check_choice('starts', self.starts, ('reports', 'tuning'))
-        real_systems = ('simulated', 'mujoco', 'gymnasium', 'own')
-        check_choice('real_system', self.real_system, real_systems)
+        check_choice('real_system', self.real_system, tuple(REAL_SYSTEMS))
         check_at_least('dr_bank_size', self.dr_bank_size, 1)
         if self.q_data == 'dr' and not self.learns:
             raise ConfigError('q_data', self.q_data, f"'real' when agent is {self.agent!r}")

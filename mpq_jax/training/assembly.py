@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Config
 from mpq_jax.dynamics import Simulator, make_simulator, steps_per_control
-from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import prior_range
-from mpq_jax.environments.gymnasium_fetch import check_gymnasium
 from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.environments.registry import system_maker
 from mpq_jax.learning.q_function import make_network
 from mpq_jax.learning.workload import Workload
 from mpq_jax.planning.agent import make_agent
@@ -105,10 +104,8 @@ def _of_field(which: str) -> Iterator[None]:
 
 
 def _check_real_systems(config: Config, task: Task, real_systems: Sequence[RealSystem]) -> None:
-    if config.real_system == 'mujoco':
-        load_model(task, config.real_physics)
-    if config.real_system == 'gymnasium':
-        check_gymnasium(task)
+    if maker := system_maker(config.real_system):
+        maker.check(task, config.real_physics)
     own, wanted = config.real_system == 'own', len(config.members)
     if own and len(real_systems) != wanted:
         raise ConfigError(

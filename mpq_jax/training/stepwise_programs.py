@@ -14,18 +14,14 @@ from mpq_jax.base.compilation import CompiledFunction
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Episode, Summary
 from mpq_jax.environments.guarded_system import GuardedSystem
-from mpq_jax.environments.gymnasium_fetch import make_gymnasium_systems
-from mpq_jax.environments.native_system import make_native_systems
 from mpq_jax.environments.real_system import RealSystem
+from mpq_jax.environments.registry import system_maker
 from mpq_jax.environments.stepwise import StepwiseRunner, compile_step, measured_start
 from mpq_jax.planning.agent import QParams
 from mpq_jax.training import member
 from mpq_jax.training.batch import Numbers
 from mpq_jax.training.member import SeedState
 from mpq_jax.training.programs import Programs
-
-# Driven at once; an environment of Gymnasium-Robotics has meshes of its own.
-_MOST_SYSTEMS = {'mujoco': 512, 'gymnasium': 24}
 
 
 @dataclasses.dataclass(eq=False)
@@ -43,10 +39,10 @@ class StepwisePrograms(Programs):
 
     def episodes_at_once(self, wanted: int) -> int:
         """Bounded by the systems that this makes, one a member and episode; of one's own, one."""
-        if self.own_systems:
+        maker = system_maker(self.config.real_system)
+        if maker is None:
             return 1
-        most = _MOST_SYSTEMS.get(self.config.real_system, wanted * len(self.members))
-        return min(super().episodes_at_once(wanted), max(1, most // len(self.members)))
+        return min(super().episodes_at_once(wanted), max(1, maker.most // len(self.members)))
 
     def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
         if self.own_systems:  # as many at once as there are
@@ -121,11 +117,10 @@ class StepwisePrograms(Programs):
             return self._guarded
         missing = count - len(self._copies)
         if missing > 0:
+            maker = system_maker(self.config.real_system)
+            assert maker is not None  # of one's own there are as many as there will be
             task, physics = self.real.task, self.config.real_physics
-            if self.config.real_system == 'gymnasium':
-                self._copies.extend(make_gymnasium_systems(task, missing))
-            else:
-                self._copies.extend(make_native_systems(task, physics, missing))
+            self._copies.extend(maker.make(task, physics, missing))
         return self._copies[:count]
 
     @functools.cached_property
