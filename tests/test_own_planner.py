@@ -13,9 +13,11 @@ import pytest
 import mpq_jax
 from mpq_jax.base import trust
 from mpq_jax.base.validation import ConfigError, RunError
+from mpq_jax.comparison import baselines as comparison
 from mpq_jax.planning import planner as planning
 from mpq_jax.runs.metrics import read_rows
 from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.assembly import count_work
 from tests.conftest import LQ, tiny_lq_config
 from tests.entry_points import ROOT, run
 
@@ -128,3 +130,12 @@ def test_a_registered_name_serves_as_well():
     assert config.planner.horizon == mpq_jax.preset('pendulum', 'mppi').planner.horizon
     with pytest.raises(ConfigError, match='num_elites'):
         mpq_jax.set_fields(config, {'planner.num_elites': 2.5})
+
+
+def test_what_it_is_held_against_is_mppi_and_no_control():
+    fields = {'planner.name': CEM, 'training.baselines': True}
+    variants = ({'planner.smoothing': 0.1}, {'planner.smoothing': 0.2})
+    config = mpq_jax.set_fields(mpq_jax.preset('pendulum'), fields | {'variants': variants})
+    held = comparison.baselines(config)
+    assert {each.planner.name for each in held.values()} == {'mppi'} and len(held) > 1
+    assert all(each.variants == () and count_work(each).total >= 0 for each in held.values())

@@ -59,11 +59,15 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
     """
     task = load_task(config.task)
     horizon = task.long_horizon if long else config.planner.horizon
-    fields = {'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon}
+    fields: dict[str, Any] = {
+        'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon
+    }  # fmt: skip
+    if config.planner.name != 'mppi':  # nor are another planner's variants any of MPPI's
+        fields |= {'planner.name': 'mppi', 'variants': ()}
     return set_fields(config, {**task.agent_settings.get('mppi', {}), **fields, 'q_data': 'real'})
 
 
 def no_control(config: Config) -> Config:
     """The same episodes without any control; one variant, as nothing is left that could vary."""
     fields = {'agent': 'none', 'planner_model': 'biased', 'variants': (), **_AGENTS['none']}
-    return set_fields(config, fields)
+    return set_fields(config, {**fields, 'planner.name': 'mppi'})
