@@ -1,6 +1,7 @@
 """The house: packages on floors, imports that only go down, files of one job each."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,9 @@ def test_a_package_is_small_and_says_what_it_is_for(package):
     said = ast.get_docstring(tree)
     assert said and len(said.splitlines()) <= 5
     assert package == 'published' or not any(isinstance(x, ast.FunctionDef) for x in tree.body)
+    if package not in ('published', 'commands'):
+        module = importlib.import_module(f'mpq_jax.{package}')
+        assert module.__all__ and all(hasattr(module, name) for name in module.__all__)
 
 
 def test_few_files_stand_beside_the_packages():
