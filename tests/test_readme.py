@@ -30,6 +30,7 @@ def test_a_real_system_of_ones_own(tmp_path, monkeypatch):
     text = (ROOT / 'mpq_jax' / 'environments' / 'README.md').read_text()
     (code,) = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
     small = "{'learner.num_states': 64, 'learner.epochs': 1, 'planner.num_samples': 12, "
+    small += "'planner_physics.backend': 'equations', "
     code = code.replace("{'real_system'", small + "'real_system'")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
