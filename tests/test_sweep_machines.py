@@ -100,6 +100,9 @@ def test_a_run_that_cannot_be_put_into_its_place_is_kept(runs, begun):
     (kept,) = (path for path in begun.path.parent.iterdir() if path.name != 'one')
     assert str(kept) in str(raised.value) and latest_episode(kept / 'checkpoints') == 2
     assert latest_episode(begun.checkpoints) == 1
+    parcels.put_back(begun)  # the next time the sweep is started
+    assert latest_episode(begun.checkpoints) == 2
+    assert [path.name for path in begun.path.parent.iterdir()] == ['one']
 
 
 def test_a_kill_between_two_renames_loses_nothing(begun):

@@ -30,30 +30,39 @@ def take(content: bytes, run: RunDirectory) -> None:
     """Puts a run that arrives into its place; one that is there stays where it is further.
 
     Raises:
-      RunError: it cannot be put there, and where it lies instead.
+      RunError: it cannot be put there, and where it lies until `put_back`.
     """
-    arrived = unpack(content, _beside(run, 'arrived'))
+    arriving, arrived = _beside(run, 'arriving'), _beside(run, 'arrived')
+    for earlier in (arriving, arrived):
+        shutil.rmtree(earlier, ignore_errors=True)
+    unpack(content, arriving).path.rename(arrived)  # whole from here on
     try:
-        if not run.path.exists():
-            arrived.path.rename(run.path)
-        elif latest_episode(run.checkpoints) > latest_episode(arrived.checkpoints):
-            shutil.rmtree(arrived.path)
-        else:
-            with only_writer(run.path):
-                run.path.rename(_beside(run, 'replaced'))
-                arrived.path.rename(run.path)
-            shutil.rmtree(_beside(run, 'replaced'))
+        _place(RunDirectory(arrived), run)
     except (OSError, RunError) as error:
-        raise RunError(f'it came back complete and lies in {arrived.path}: {error}') from error
+        raise RunError(f'it came back complete and lies in {arrived}: {error}') from error
+
+
+def _place(arrived: RunDirectory, run: RunDirectory) -> None:
+    if not run.path.exists():
+        arrived.path.rename(run.path)
+    elif latest_episode(run.checkpoints) > latest_episode(arrived.checkpoints):
+        shutil.rmtree(arrived.path)
+    else:
+        with only_writer(run.path):
+            run.path.rename(_beside(run, 'replaced'))
+            arrived.path.rename(run.path)
+        shutil.rmtree(_beside(run, 'replaced'))
 
 
 def put_back(run: RunDirectory) -> None:
-    """A run that was about to be replaced as the process was killed stands where it was."""
-    replaced = _beside(run, 'replaced')
+    """What a killed process left, or could not put into its place, comes there."""
+    replaced, arrived = _beside(run, 'replaced'), _beside(run, 'arrived')
     if replaced.exists() and not run.path.exists():
         replaced.rename(run.path)
-    for rest in (replaced, _beside(run, 'arrived')):
+    for rest in (replaced, _beside(run, 'arriving')):
         shutil.rmtree(rest, ignore_errors=True)
+    if arrived.exists():
+        _place(RunDirectory(arrived), run)
 
 
 def _beside(run: RunDirectory, word: str) -> Path:
