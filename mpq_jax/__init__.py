@@ -23,6 +23,7 @@ from mpq_jax.dynamics import Simulator, State, make_simulator, rollout
 from mpq_jax.environments import EpisodeEnded, Measurement, RealSystem, register_real_system
 from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
 from mpq_jax.evaluation.evaluator import evaluate
+from mpq_jax.learning import Algorithm, MemberState, Metrics, register_algorithm
 from mpq_jax.planning import (
     Candidates,
     Planner,
@@ -40,6 +41,7 @@ from mpq_jax.training.trainer import train
 __version__ = '0.1.0'
 
 __all__ = [
+    'Algorithm',
     'BasePlannerConfig',
     'BeliefConfig',
     'Candidates',
@@ -51,6 +53,8 @@ __all__ = [
     'ExecutionConfig',
     'LearnerConfig',
     'Measurement',
+    'MemberState',
+    'Metrics',
     'NothingLearnedError',
     'PhysicsConfig',
     'Planner',
@@ -81,6 +85,7 @@ __all__ = [
     'no_control',
     'plan',
     'preset',
+    'register_algorithm',
     'register_planner',
     'register_real_system',
     'register_task',

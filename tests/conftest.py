@@ -120,19 +120,18 @@ def programs_once():
     compiled, alive = {}, []
 
     def sharing(make):
-        def made(config, *parts, **systems):
-            programs = make(config, *parts, **systems)
+        def made(config, *parts):
+            programs = make(config, *parts)
             alive.append(programs)  # the identities below are not given to others
             same = json.dumps({**json.loads(overrides.to_json(config)), 'seed': 0, 'episodes': 0})
-            key = make, same, id(programs.agent.simulator), id(programs.real)
-            programs.compiled = compiled.setdefault(key, {})
+            key = same, id(programs.agent.simulator), id(programs.real)
+            programs.compiler.compiled = compiled.setdefault(key, {})
             return programs
 
         return made
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ('Programs', 'StepwisePrograms'):
-            patch.setattr(assembly, name, sharing(getattr(assembly, name)))
+        patch.setattr(assembly, 'Programs', sharing(assembly.Programs))
         yield
 
 

@@ -10,24 +10,27 @@ from mpq_jax.dynamics import State
 from mpq_jax.environments.real_system import Measurement
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.learning import replay_buffer
+from mpq_jax.learning.algorithm import Algorithm, MemberState
+from mpq_jax.learning.best_parameters import best_params, keep_best
 from mpq_jax.learning.learner import LearnerState
 from mpq_jax.runs.checkpoint import check_matches
 from mpq_jax.runs.metrics import read_table
 from mpq_jax.tasks import Reading
-from mpq_jax.training import member
 from mpq_jax.training.assembly import make_programs
-from mpq_jax.training.member import SeedState
 from tests.conftest import tiny_lq_config
+
+ALGORITHM = Algorithm(None, None, None, lambda state: state.learner.params)
 
 
 def after(validations):
     """Which of a row of validations `[V, E]` is the best, by its number."""
     episodes = len(validations[0])
-    state = SeedState((), (), None, (), jnp.float32(-1), jnp.full(episodes, jnp.nan))
+    state = MemberState((), (), None, (), jnp.float32(-1), jnp.full(episodes, jnp.nan))
     for number, returns in enumerate(validations):
         learner = LearnerState(jnp.float32(number), (), ())
-        state = member.keep_best(state._replace(learner=learner), jnp.array(returns))
-    return float(member.best_params(state._replace(learner=LearnerState(jnp.float32(99), (), ()))))
+        state = keep_best(ALGORITHM, state._replace(learner=learner), jnp.array(returns))
+    last = state._replace(learner=LearnerState(jnp.float32(99), (), ()))
+    return float(best_params(ALGORITHM, last))
 
 
 @pytest.mark.parametrize(

@@ -37,13 +37,13 @@ def compute(count, path):
     checkpointer.save(Checkpoint(1, state, {}, config))
     end = checkpointer.restore(programs.state_shapes(), config)[0].state
     checkpointer.close()
-    again, summary_again = programs.collect(programs.layout.placed(end), 1)
+    again, summary_again = programs.collect(programs.compiler.layout.placed(end), 1)
     state, summary_on = programs.collect(state, 1)
     np.testing.assert_array_equal(summary_again.episode_return, summary_on.episode_return)
     params = jax.tree.leaves(state.learner.params)
     np.savez(
         path / f'{count}.npz',
-        devices=len(programs.layout.devices),
+        devices=len(programs.compiler.layout.devices),
         plan=plan,
         returns=summary.episode_return,
         played=played.episode_return,

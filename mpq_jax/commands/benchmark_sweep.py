@@ -71,7 +71,7 @@ def _alone_and_together() -> dict[str, Any]:
     shares = {
         part: seconds['cell'][part] / members / seconds['alone'][part] for part in seconds['cell']
     }
-    compiled = contenders['cell'].compiled.values()
+    compiled = contenders['cell'].compiler.compiled.values()
     return {
         'seconds': seconds,
         'share_of_alone': shares,

@@ -28,12 +28,12 @@ from mpq_jax.commands import command_line
 from mpq_jax.config import Config
 from mpq_jax.dynamics import rollout
 from mpq_jax.learning import learner, replay_buffer
+from mpq_jax.learning.algorithm import MemberState
 from mpq_jax.learning.learner import Examples
 from mpq_jax.planning import scoring
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import manifest
 from mpq_jax.training.assembly import make_programs
-from mpq_jax.training.member import SeedState
 from mpq_jax.training.programs import Programs
 
 FLAGS = flags.FLAGS
@@ -67,7 +67,7 @@ def main() -> None:
 def _parts(config: Config, reporter: Reporter) -> dict[str, Any]:
     """Seconds and model steps/s of each part for the whole batch of seeds, and compile seconds."""
     programs = make_programs(config)
-    programs.on_compile = reporter.compiling
+    programs.compiler.hooks.on_compile = reporter.compiling
     state = programs.initial_state()
     for episode in range(3):  # something to learn from
         state, summary = programs.collect(state, episode)
@@ -90,11 +90,11 @@ def _parts(config: Config, reporter: Reporter) -> dict[str, Any]:
         }
         for name, timing in timings.items()
     ]
-    compiled = {p.name: p.compile_seconds for p in programs.compiled.values()}
+    compiled = {p.name: p.compile_seconds for p in programs.compiler.compiled.values()}
     return {'parts': rows, 'compile_seconds': compiled}
 
 
-def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
+def _calls(programs: Programs, state: MemberState, summary) -> dict[str, Any]:
     """The parts, as calls without arguments."""
     agent, settings = programs.agent, programs.config.learner
 
@@ -133,7 +133,7 @@ def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
         ('bare rollouts', bare, (jnp.clip(drawn, -1.0, 1.0),)),
     ):
         arguments = programs.numbers, state, batch, *more
-        programs.on_compile(name)
+        programs.compiler.hooks.on_compile(name)
         program = compile(jax.vmap(part), *arguments, name=name)
         calls[name] = functools.partial(program, *arguments)
     # The run's own programs take over their state's buffers, so each call gets a copy.
@@ -145,7 +145,7 @@ def _calls(programs: Programs, state: SeedState, summary) -> dict[str, Any]:
     return calls
 
 
-def _sampled(programs: Programs, state: SeedState):
+def _sampled(programs: Programs, state: MemberState):
     count = programs.config.learner.num_states
     sample = jax.vmap(lambda buffer, key: replay_buffer.sample(buffer, key, count))
     return sample(state.buffer, state.key)

@@ -5,7 +5,6 @@ from mpq_jax.config.learner_config import LearnerConfig
 from mpq_jax.config.planner_config import BasePlannerConfig, BeliefConfig, PlannerConfig, static
 from mpq_jax.config.planners import register_planner
 from mpq_jax.config.run_config import (
-    AGENT_NAMES,
     Config,
     ExecutionConfig,
     PhysicsConfig,
@@ -13,7 +12,6 @@ from mpq_jax.config.run_config import (
 )
 
 __all__ = [
-    'AGENT_NAMES',
     'BasePlannerConfig',
     'BeliefConfig',
     'Config',

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mpq_jax.config.agents import AGENTS
 from mpq_jax.config.fields import get_field
-from mpq_jax.config.run_config import AGENT_NAMES, Config
+from mpq_jax.config.run_config import Config
 
-NO_CONTROL = AGENT_NAMES['none']
+NO_CONTROL = AGENTS['none'].label
 
 
 def is_no_control(fields: Mapping[str, Any]) -> bool:
@@ -16,7 +17,7 @@ def is_no_control(fields: Mapping[str, Any]) -> bool:
 
 def agent_name(agent: str) -> str:
     """As tables and figures have it; what this version does not know stays as it is."""
-    return AGENT_NAMES.get(agent, agent)
+    return AGENTS[agent].label if agent in AGENTS else agent
 
 
 def agent_label(config: Config | Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
+from mpq_jax.config.agents import AGENTS
 from mpq_jax.config.learner_config import LearnerConfig
 from mpq_jax.config.planner_config import (
     BasePlannerConfig,
@@ -11,8 +12,6 @@ from mpq_jax.config.planner_config import (
     check_draws,
 )
 
-# As tables and figures have them.
-AGENT_NAMES = {'mpq': 'MPQ', 'mppi': 'MPPI', 'softq': 'SoftQ', 'none': 'no control'}
 # One program an episode; step by step on native MuJoCo or Gymnasium's environment (fetch_push);
 # one's own that `train` is given; and what `register_real_system` adds.
 REAL_SYSTEMS = ['simulated', 'mujoco', 'gymnasium', 'own']
@@ -104,8 +103,8 @@ class Config:
 
     @property
     def learns(self) -> bool:
-        """Whether the agent learns Q: MPPI ends plans with the stage cost, 'none' has no plans."""
-        return self.agent not in ('mppi', 'none')
+        """Whether the agent learns; MPPI ends plans with the stage cost, 'none' has no plans."""
+        return AGENTS[self.agent].learns
 
     def stream(self, purpose: str) -> str:
         """The stream of start states for 'train', 'validation' or 'test' episodes."""
@@ -135,7 +134,7 @@ class Config:
 
     def validate(self) -> 'Config':
         """Returns the config itself, or raises ConfigError naming field, value and range."""
-        check_choice('agent', self.agent, tuple(AGENT_NAMES))
+        check_choice('agent', self.agent, tuple(AGENTS))
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
         check_choice('q_data', self.q_data, ('real', 'dr'))
         check_choice('starts', self.starts, ('reports', 'tuning'))

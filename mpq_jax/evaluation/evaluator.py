@@ -21,12 +21,12 @@ from mpq_jax.evaluation.figures import describe
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.figures import plots
 from mpq_jax.figures.video import check_video, write_video
+from mpq_jax.learning.algorithm import MemberState
 from mpq_jax.planning.agent import QParams
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.suite.presets import no_control
 from mpq_jax.tasks import Task, keep_tasks
 from mpq_jax.training.assembly import make_programs
-from mpq_jax.training.member import SeedState
 from mpq_jax.training.programs import Programs
 from mpq_jax.training.stopwatch import Stopwatch
 
@@ -76,12 +76,13 @@ def evaluate(
     with (
         Reporter('evaluate', episodes, console) as reporter,
         _stopping(programs) as stop,
-        contextlib.closing(programs),
+        contextlib.closing(programs.collector),
     ):
         for problem in problems:
             reporter.say(problem)
-        programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
-        programs.on_step = stop.checked(reporter.working, 0.0)
+        hooks = programs.compiler.hooks
+        hooks.on_compile, hooks.on_failure = reporter.compiling, reporter.say
+        hooks.on_step = stop.checked(reporter.working, 0.0)
         q_params = programs.parameters(saved.state, parameters)
         summary, recording = _play(programs, saved.state, q_params, episodes, reporter, stop)
         idle = None
@@ -99,7 +100,7 @@ def evaluate(
 def _stopping(programs: Programs) -> Iterator[StopRequest]:
     """Signals give up the episodes under way."""
     with stop_on_signals() as stop:
-        stop.before_exit = programs.close
+        stop.before_exit = programs.collector.close
         try:
             yield stop
         except Abandoned:
@@ -108,7 +109,7 @@ def _stopping(programs: Programs) -> Iterator[StopRequest]:
 
 
 def _play(
-    programs: Programs, state: SeedState, q_params: QParams, episodes: int,
+    programs: Programs, state: MemberState, q_params: QParams, episodes: int,
     reporter: Reporter, stop: StopRequest,
 ):  # fmt: skip
     """Summaries `[B, E]`, and the first episode's transitions."""
@@ -135,8 +136,8 @@ def _play_without_control(
     if task.success is None or config.agent == 'none' or config.real_system == 'own':
         return None
     programs = make_programs(no_control(config))
-    programs.on_compile = reporter.compiling
-    programs.on_step = stop.checked(reporter.working, 0.0)
-    with contextlib.closing(programs):
+    hooks = programs.compiler.hooks
+    hooks.on_compile, hooks.on_step = reporter.compiling, stop.checked(reporter.working, 0.0)
+    with contextlib.closing(programs.collector):
         summary, _ = _play(programs, programs.initial_state(), (), episodes, reporter, stop)
     return summary

@@ -36,4 +36,4 @@ def load_run(
         checkpointer.close()
     if saved is None:
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
-    return programs, saved._replace(state=programs.layout.placed(saved.state)), problems
+    return programs, saved._replace(state=programs.compiler.layout.placed(saved.state)), problems

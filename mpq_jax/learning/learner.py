@@ -11,6 +11,7 @@ from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.config import BasePlannerConfig, LearnerConfig
 from mpq_jax.dynamics import Model
 from mpq_jax.learning import replay_buffer
+from mpq_jax.learning.algorithm import Metrics
 from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
 from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.planning.planner import state_value
@@ -24,14 +25,6 @@ class LearnerState(NamedTuple):
     target_params: QParams  # () without a target network
     optimizer: optax.OptState
     kept: Any = ()  # Examples [R - 1, B] of the last rounds, R = rounds_kept; target NaN: none yet
-
-
-class LearnMetrics(NamedTuple):
-    """Scalars of one round."""
-
-    q_loss: jax.Array  # mean over the last epoch, or over the round's fresh minibatches
-    target_mean: jax.Array  # of the finite targets
-    nonfinite_targets: jax.Array  # fraction, masked out of the loss
 
 
 class Examples(NamedTuple):
@@ -73,7 +66,7 @@ def learn(
     state: LearnerState,
     buffer: ReplayBuffer,
     key: jax.Array,
-) -> tuple[LearnerState, LearnMetrics]:
+) -> tuple[LearnerState, Metrics]:
     """One learning round for one seed.
 
     'fitted': the targets of `num_states` states are made at once with the round's parameters,
@@ -199,6 +192,6 @@ def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, bat
     return LearnerState(params, target_params, optimizer, state.kept), value
 
 
-def _metrics(q_loss: jax.Array, targets: jax.Array) -> LearnMetrics:
+def _metrics(q_loss: jax.Array, targets: jax.Array) -> Metrics:
     usable = jnp.isfinite(targets)
-    return LearnMetrics(q_loss, jnp.mean(targets, where=usable), jnp.mean(~usable))
+    return Metrics(q_loss, jnp.mean(targets, where=usable), jnp.mean(~usable))

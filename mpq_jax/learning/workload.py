@@ -3,7 +3,7 @@
 import dataclasses
 
 from mpq_jax.config import Config
-from mpq_jax.learning import learner
+from mpq_jax.learning.algorithms import algorithm_maker
 from mpq_jax.tasks import Task
 
 
@@ -29,8 +29,7 @@ class Workload:
     @property
     def per_round(self) -> int:
         """In one learning round of one member."""
-        rounds = learner.plan_steps(self.config.planner, self.config.learner)
-        return rounds * self.steps_per_control
+        return algorithm_maker(self.config).round_steps(self.config) * self.steps_per_control
 
     @property
     def total(self) -> int:

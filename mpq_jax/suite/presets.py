@@ -3,7 +3,8 @@
 from typing import Any
 
 from mpq_jax.base.validation import check_choice
-from mpq_jax.config import AGENT_NAMES, Config
+from mpq_jax.config import Config
+from mpq_jax.config.agents import AGENTS
 from mpq_jax.config.fields import set_fields
 from mpq_jax.tasks import load_task
 
@@ -42,14 +43,14 @@ def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') ->
     Raises:
       ConfigError, TaskError: an unknown agent, preset or task.
     """
-    check_choice('agent', agent, tuple(AGENT_NAMES))
+    check_choice('agent', agent, tuple(AGENTS))
     definition = load_task(task)
     check_choice('preset', name, ('default', *definition.presets))
     config = set_fields(Config(task=task, agent=agent), definition.settings)
     if name != 'paper':
         config = set_fields(config, definition.agent_settings.get(agent, {}))
     config = set_fields(config, definition.presets.get(name, {}))
-    return set_fields(config, _AGENTS[agent])
+    return set_fields(config, _AGENTS.get(agent, {}))
 
 
 def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Config:

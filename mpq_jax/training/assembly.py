@@ -11,14 +11,15 @@ from mpq_jax.dynamics import Simulator, make_simulator, steps_per_control
 from mpq_jax.dynamics.randomization import prior_range
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.environments.registry import system_maker
-from mpq_jax.learning.q_function import make_network
+from mpq_jax.environments.system_pool import SystemPool
+from mpq_jax.learning.algorithms import algorithm_maker
 from mpq_jax.learning.workload import Workload
-from mpq_jax.planning.agent import make_agent
 from mpq_jax.tasks import Task, load_task
 from mpq_jax.training import memory
-from mpq_jax.training.batch import layout, member_configs
-from mpq_jax.training.programs import Programs
-from mpq_jax.training.stepwise_programs import StepwisePrograms
+from mpq_jax.training.layout import BatchCompiler, Hooks, layout_of, member_configs
+from mpq_jax.training.programs import Collector, Programs
+from mpq_jax.training.scan_collector import ScanCollector
+from mpq_jax.training.stepwise_collector import StepwiseCollector
 
 
 def check(config: Config) -> Task:
@@ -63,29 +64,40 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] | None = ()
       ConfigError, TaskError: what cannot be built, named before anything compiles.
     """
     task = check(config)
-    stepwise = config.real_system != 'simulated'
     if real_systems is not None:
         _check_real_systems(config, task, real_systems)
-    if stepwise and task.mjcf is not None and config.real_physics.backend == 'auto':
-        # Driven from outside, it is here for its shapes alone: nothing is to be traced for them.
-        shapes = dataclasses.replace(config.real_physics, backend='mujoco')
-        config_of_real = dataclasses.replace(config, real_physics=shapes)
-    else:
-        config_of_real = config
-    # One trace serves both where they are the same.
-    real = _physics(task, config_of_real, 'real_physics')
-    simulator = real if config.agent == 'none' else _physics(task, config, 'planner_physics')
+    real, simulator = _simulators(config, task)
+    stepwise = config.real_system != 'simulated'
     # Native MuJoCo uses all cores by itself.
     native = stepwise or 'mujoco' in (simulator.backend, real.backend)
-    over_devices = layout(config, devices=1 if native else None)
-    at_once = memory.members_at_once(config, simulator, over_devices.per_device)
+    layout = layout_of(config, devices=1 if native else None)
+    at_once = memory.members_at_once(config, simulator, layout.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
+    algorithm = algorithm_maker(config).make(chunked, simulator)
+    if config.learns != (algorithm.update is not None):
+        raise ConfigError(
+            'agent', config.agent, 'registered with learns=True if, and only if, it has an update'
+        )
+    compiler = BatchCompiler(layout, Hooks())
+    collector: Collector = ScanCollector(algorithm, real, compiler, at_once)
+    if stepwise:
+        own, on_failure = real_systems or (), lambda text: compiler.hooks.on_failure(text)
+        systems = SystemPool(chunked, algorithm.play, own, on_failure)
+        collector = StepwiseCollector(algorithm, systems, compiler)
     members = member_configs(chunked)
-    agent = make_agent(chunked, simulator, make_network(chunked))
-    parts = chunked, members, agent, real, over_devices, at_once
-    if not stepwise:
-        return Programs(*parts)
-    return StepwisePrograms(*parts, own_systems=real_systems or ())
+    return Programs(chunked, members, algorithm, real, compiler, collector, at_once)
+
+
+def _simulators(config: Config, task: Task) -> tuple[Simulator, Simulator]:
+    """Of the real system and of the planner; one serves both where they are the same."""
+    driven = config.real_system != 'simulated'
+    if driven and task.mjcf is not None and config.real_physics.backend == 'auto':
+        # Driven from outside, it is here for its shapes alone: nothing is to be traced for them.
+        shapes = dataclasses.replace(config.real_physics, backend='mujoco')
+        real = _physics(task, dataclasses.replace(config, real_physics=shapes), 'real_physics')
+    else:
+        real = _physics(task, config, 'real_physics')
+    return real, real if config.agent == 'none' else _physics(task, config, 'planner_physics')
 
 
 def _physics(task: Task, config: Config, which: str) -> Simulator:

@@ -8,7 +8,7 @@ import numpy as np
 from mpq_jax.base.validation import NothingLearnedError
 from mpq_jax.config import Config
 from mpq_jax.dynamics.physics_warnings import heard
-from mpq_jax.learning.learner import LearnMetrics
+from mpq_jax.learning.algorithm import Metrics
 from mpq_jax.runs.metrics import cell_text, iterate_rows
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.runs.tables import MemberTables, tabulate
@@ -17,7 +17,7 @@ Counters = dict[str, np.ndarray]  # by column, `[B]`
 _READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv
 
 
-def count_restores(metrics: LearnMetrics, counters: Counters) -> str:
+def count_restores(metrics: Metrics, counters: Counters) -> str:
     """Counts the members whose round was undone (see `Programs.learn`); a message if some were."""
     diverged = ~np.isfinite(metrics.q_loss) & (counters['env_steps'] > 0)
     counters['q_restores'] += diverged

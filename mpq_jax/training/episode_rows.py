@@ -6,7 +6,7 @@ import numpy as np
 
 from mpq_jax.config import Config
 from mpq_jax.environments.episode import SUCCESSES, Summary
-from mpq_jax.learning.learner import LearnMetrics
+from mpq_jax.learning.algorithm import Metrics
 
 
 def episode_rows(
@@ -15,8 +15,9 @@ def episode_rows(
     summary: Summary,
     counters: dict[str, np.ndarray],
     seconds: tuple[float, float],
-    metrics: LearnMetrics | None = None,
+    metrics: Metrics | None = None,
     validation: np.ndarray | None = None,
+    physics_warnings: int = 0,
     measures_success: bool = True,
 ) -> list[dict[str, Any]]:
     """One row a member; see `metrics.COLUMNS`.
@@ -29,6 +30,7 @@ def episode_rows(
       seconds: of the whole batch, collecting and learning.
       metrics: of the learning round `[B]`, where there was one.
       validation: mean returns `[B]`, where they were measured.
+      physics_warnings: how many MuJoCo gave.
       measures_success: whether the task defines success.
     """
     collect_seconds, learn_seconds = seconds
@@ -49,6 +51,15 @@ def episode_rows(
             'validation_return': None if validation is None else validation[i],
             'nonfinite_steps': int(summary.nonfinite_steps[i]),
             'nonfinite_targets': metrics.nonfinite_targets[i] if metrics and learned[i] else None,
+            'physics_warnings': physics_warnings,
         }
         for i, (variant, seed) in enumerate(config.members)
     ]
+
+
+def shown_figures(block: list[list[dict[str, Any]]]) -> str:
+    """'return   -200  loss 1.5': the mean return of some episodes' rows, the last one's loss."""
+    figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
+    if losses := [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]:
+        figures.append(f'loss {np.mean(losses):.2f}')
+    return '  '.join(figures)

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +10,42 @@ import numpy as np
 
 from mpq_jax.base import keys
 from mpq_jax.base.batching import map_in_chunks
-from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.base.validation import check_choice
 from mpq_jax.config import Config
 from mpq_jax.dynamics import Model, Simulator
 from mpq_jax.dynamics.randomization import dr_models, planner_models, stacked
-from mpq_jax.environments.episode import Summary
-from mpq_jax.learning.learner import LearnMetrics
+from mpq_jax.environments.episode import Summary, example_transition
+from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers
+from mpq_jax.learning.best_parameters import best_params, keep_best, none_yet
 from mpq_jax.learning.workload import Workload
 from mpq_jax.planning.agent import Agent, QParams
-from mpq_jax.training import member, memory
-from mpq_jax.training.batch import Layout, Numbers, stacked_numbers
-from mpq_jax.training.member import SeedState
+from mpq_jax.training import memory
+from mpq_jax.training.layout import BatchCompiler, stacked_numbers
+
+
+class Collector(Protocol):
+    """How episodes come to be: one scan each, or step by step. Every argument has the batch axis.
+
+    Of both calls: `stream` is that of the start states, `plants` `[B, M]` are the systems that
+    Q's data come from, () for the real one.
+    """
+
+    def collect(
+        self, stream: str, numbers: Numbers, state: MemberState, plants: Model, episode: int
+    ) -> tuple[MemberState, Summary]:
+        """One training episode a member, into its state, whose memory it takes over."""
+
+    def play(
+        self, name: str, stream: str, numbers: Numbers, state: MemberState, q_params: QParams,
+        plants: Model, episodes: np.ndarray,
+    ):  # fmt: skip
+        """As `Programs.play`, under a program's name."""
+
+    def most_at_once(self, members: int) -> int | None:
+        """How many episodes a member `play` can take; None: any."""
+
+    def close(self) -> None:
+        """Lets go of what is driven from outside; called at the end, or more than once."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -31,18 +54,20 @@ class Programs:
 
     config: Config  # with its chunks chosen
     members: list[Config]  # one variant and one seed each
-    agent: Agent
+    algorithm: Algorithm
     real: Simulator
-    layout: Layout
+    compiler: BatchCompiler
+    collector: Collector
     members_at_once: int = 0  # on a device; 0: all
-    on_compile: Callable[[str], None] = lambda name: None  # called before each compilation
-    on_failure: Callable[[str], None] = print  # called with what failed and is tried again
-    on_step: Callable[[str], None] = lambda text: None  # called as a driven episode goes on
-    compiled: dict[str, CompiledFunction] = dataclasses.field(default_factory=dict)
+
+    @property
+    def agent(self) -> Agent:
+        """Who acts when nothing is collected."""
+        return self.algorithm.play
 
     @property
     def compile_seconds(self) -> float:
-        return sum(program.compile_seconds for program in self.compiled.values())
+        return sum(program.compile_seconds for program in self.compiler.compiled.values())
 
     @functools.cached_property
     def workload(self) -> Workload:
@@ -52,21 +77,23 @@ class Programs:
     @functools.cached_property
     def numbers(self) -> Numbers:
         """What members differ in, placed on the devices."""
-        return self.layout.placed(stacked_numbers(self.members))
+        return self.compiler.layout.placed(stacked_numbers(self.members))
 
     @functools.cached_property
     def plants(self) -> Model:
         """The systems `[B, M]` that Q's data come from; () for the real one."""
         if self.config.q_data == 'real' or not self.real.task.parameters:
             return ()
-        return self.layout.placed(stacked(dr_models, self.members, self.real, self._seed_keys))
+        models = stacked(dr_models, self.members, self.real, self._seed_keys)
+        return self.compiler.layout.placed(models)
 
-    def initial_state(self) -> SeedState:
+    def initial_state(self) -> MemberState:
         """The state of every member before its first episode."""
         self.state_shapes()
-        return self._call('init', self._init, *self.layout.placed(self._init_args()))
+        placed = self.compiler.layout.placed(self._init_args())
+        return self.compiler.call('init', self._init, *placed)
 
-    def state_shapes(self) -> SeedState:
+    def state_shapes(self) -> MemberState:
         """Shapes and types of that state, unpadded, without computing it.
 
         Raises:
@@ -76,28 +103,26 @@ class Programs:
         memory.check_state(self.config, shapes)
         return shapes
 
-    def collect(self, state: SeedState, episode: int) -> tuple[SeedState, Summary]:
-        """One training episode a member, into the buffer."""
-        state, summary = self._call(
-            'collect', self._collect, self.numbers, state, self.plants, jnp.int32(episode),
-            replicated=(3,), donate=(1,),
-        )  # fmt: skip
-        return state, self.layout.trimmed(summary)
+    def collect(self, state: MemberState, episode: int) -> tuple[MemberState, Summary]:
+        """One training episode a member, into its state; the summaries `[B]`."""
+        stream = self.config.stream('train')
+        return self.collector.collect(stream, self.numbers, state, self.plants, episode)
 
-    def learn(self, state: SeedState, episode: int) -> tuple[SeedState, LearnMetrics]:
+    def learn(self, state: MemberState, episode: int) -> tuple[MemberState, Metrics]:
         """One learning round a member."""
-        state, metrics = self._call(
+        state, metrics = self.compiler.call(
             'learn', self._learn, self.numbers, state, jnp.int32(episode),
             replicated=(2,), donate=(1,),
         )  # fmt: skip
-        return state, self.layout.trimmed(metrics)
+        return state, self.compiler.layout.trimmed(metrics)
 
-    def keep_best(self, state: SeedState, returns: np.ndarray) -> SeedState:
-        """Validation returns `[B, E]`: each member's best parameters; see `member.keep_best`."""
-        returns = self.layout.placed(np.asarray(returns, np.float32))
-        return self._call('keep best', jax.vmap(member.keep_best), state, returns)
+    def keep_best(self, state: MemberState, returns: np.ndarray) -> MemberState:
+        """Validation returns `[B, E]`: each member's best parameters; see `best_parameters`."""
+        returns = self.compiler.layout.placed(np.asarray(returns, np.float32))
+        keep = jax.vmap(functools.partial(keep_best, self.algorithm))
+        return self.compiler.call('keep best', keep, state, returns)
 
-    def play(self, purpose: str, state: SeedState, q_params: QParams, episodes):
+    def play(self, purpose: str, state: MemberState, q_params: QParams, episodes):
         """Episodes `[E]` a member without learning, as one batch.
 
         Args:
@@ -110,72 +135,55 @@ class Programs:
         Returns:
           Summaries `[B, E]`, and the transitions `[T]` of the first member's first episode.
         """
-        fn = functools.partial(self._play, self.config.stream(purpose))
-        which = np.asarray(episodes, np.int32)
         plants = () if purpose == 'test' else self.plants
-        summary, recorded = self._call(
-            f'play {purpose} {len(which)}', fn, self.numbers, state.key, state.models, q_params,
-            plants, which, replicated=(5,),
+        return self.collector.play(
+            purpose, self.config.stream(purpose), self.numbers, state, q_params, plants,
+            np.asarray(episodes, np.int32),
         )  # fmt: skip
-        return self.layout.trimmed(summary), jax.tree.map(lambda x: x[0], recorded)
 
-    def parameters(self, state: SeedState, which: str) -> QParams:
+    def parameters(self, state: MemberState, which: str) -> QParams:
         """A run's 'last' parameters, or the 'best' by validation (the last where there was none).
 
         Raises:
           ConfigError: another word.
         """
         check_choice('parameters', which, ('best', 'last'))
-        if not self.config.learns:
-            return ()
-        if which == 'last':
-            return state.learner.params
-
-        return jax.vmap(member.best_params)(state)
+        if which == 'last' or not self.config.learns:
+            return self.algorithm.params(state)
+        return jax.vmap(functools.partial(best_params, self.algorithm))(state)
 
     def episodes_at_once(self, wanted: int) -> int:
         """How many episodes a member `play` should get: what fits, and soon comes back."""
-        batch = self.layout.per_device
+        most = self.collector.most_at_once(len(self.members))
+        batch = self.compiler.layout.per_device
         steps = batch * self.real.task.episode_steps * max(1, self.workload.per_action)
         wanted = min(wanted, memory.blocks_of(steps))
-        return memory.plans_at_once(self.config, self.agent.simulator, wanted, batch)
+        fitting = memory.plans_at_once(self.config, self.agent.simulator, wanted, batch)
+        return fitting if most is None else min(fitting, most)
 
-    def close(self) -> None:
-        """Lets go of what is driven from outside; called at the end, or more than once."""
+    # The functions of one batch: `vmap` over its members stands here and in the collectors.
 
-    # The functions of one batch: `vmap` over its members stands here and nowhere else.
+    def _init(self, numbers: Numbers, seed_keys, models) -> MemberState:
+        kept = self.algorithm.keep_plans
+        plan = self.algorithm.collect.first_plan(self.config.planner) if kept else ()
+        transition = example_transition(self.real, plan)
 
-    def _init(self, numbers: Numbers, seed_keys, models) -> SeedState:
-        if not self.config.learns:
-            return jax.vmap(member.actor)(seed_keys, models)
-        novice = functools.partial(member.novice, self.config, self.agent, self.real)
-        return jax.vmap(novice)(numbers, seed_keys, models)
+        def one(numbers, key, models):
+            state = self.algorithm.init(numbers, key, models, transition)
+            if self.algorithm.update is None:
+                return state
+            return none_yet(self.algorithm, state, self.config.training.validation_episodes)
 
-    def _collect(self, numbers: Numbers, state: SeedState, plants: Model, episode):
-        def one(item: tuple[Numbers, SeedState, Model]):
-            stream, keep_plans = self.config.stream('train'), self.config.learner.warm_start
-            return member.collect(self.agent, self.real, stream, keep_plans, *item, episode)
+        return jax.vmap(one)(numbers, seed_keys, models)
 
-        return map_in_chunks(one, (numbers, state, plants), self.members_at_once)
+    def _learn(self, numbers: Numbers, state: MemberState, episode):
+        update = self.algorithm.update
+        assert update is not None
 
-    def _learn(self, numbers: Numbers, state: SeedState, episode):
-        def one(item: tuple[Numbers, SeedState]):
-            return member.learn(self.agent, *item, episode)
+        def one(item: tuple[Numbers, MemberState]):
+            return update(*item, episode)
 
         return map_in_chunks(one, (numbers, state), self.members_at_once)
-
-    def _play(self, stream: str, numbers: Numbers, seed_keys, models, q_params, plants, episodes):
-        def one(item):
-            return member.play(self.agent, self.real, stream, *item)
-
-        # Members and episodes share one batch axis: a second vmap costs seconds of tracing.
-        members, count = seed_keys.shape[0], episodes.shape[0]
-        of_members = numbers, seed_keys, models, q_params, plants
-        repeated = jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), of_members)
-        items = *repeated, jnp.tile(episodes, members)
-        result = map_in_chunks(one, items, self.members_at_once * count)
-        summary = jax.tree.map(lambda x: x.reshape(members, count), result.summary)
-        return summary, jax.tree.map(lambda x: x[:1], result.transitions)
 
     def _init_args(self):
         seed_keys, simulator = self._seed_keys, self.agent.simulator
@@ -185,14 +193,3 @@ class Programs:
     @property
     def _seed_keys(self) -> jax.Array:
         return keys.seed_keys([config.seed for config in self.members])
-
-    def _call(
-        self, name: str, fn, *args, replicated: tuple[int, ...] = (), donate: tuple[int, ...] = ()
-    ) -> Any:
-        if name not in self.compiled:
-            self.on_compile(name)
-            split = self.layout.split(fn, replicated, len(args))
-            self.compiled[name] = compile(
-                split, *args, name=name, donate=donate, out_shardings=self.layout.sharding
-            )
-        return self.compiled[name](*args)

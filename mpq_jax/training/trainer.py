@@ -61,13 +61,13 @@ def train(
         run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
     label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
-    with (
-        only_writer(run.path), reporter, stop_on_signals() as stop, contextlib.closing(programs)
-    ):  # fmt: skip
+    driven = contextlib.closing(programs.collector)
+    with only_writer(run.path), reporter, stop_on_signals() as stop, driven:
         remove_leftovers(run.path)
-        stop.before_exit = programs.close
-        programs.on_compile, programs.on_failure = reporter.compiling, reporter.say
+        stop.before_exit = programs.collector.close
+        hooks = programs.compiler.hooks
+        hooks.on_compile, hooks.on_failure = reporter.compiling, reporter.say
         patience = 0.0 if config.real_system == 'own' else EPISODE_SECONDS
-        programs.on_step = stop.checked(reporter.working, patience)
+        hooks.on_step = stop.checked(reporter.working, patience)
         TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)
     return run

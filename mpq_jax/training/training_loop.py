@@ -13,14 +13,14 @@ from mpq_jax.config import Config
 from mpq_jax.environments.episode import Summary
 from mpq_jax.figures import plots
 from mpq_jax.learning import replay_buffer
-from mpq_jax.learning.replay_buffer import Transition
+from mpq_jax.learning.algorithm import MemberState, Metrics
+from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.runs.save_schedule import SaveSchedule
 from mpq_jax.training import divergence
-from mpq_jax.training.episode_rows import episode_rows
-from mpq_jax.training.member import SeedState
+from mpq_jax.training.episode_rows import episode_rows, shown_figures
 from mpq_jax.training.programs import Programs
 from mpq_jax.training.stopwatch import Stopwatch
 
@@ -41,7 +41,7 @@ class TrainingLoop:
         self.config, self.programs, self.run = config, programs, run
         self.reporter, self.stop = reporter, stop
         self.task = programs.real.task
-        self.state: SeedState
+        self.state: MemberState
         self.episode = 0  # episodes completed
         self.saved = 0  # of these, in a checkpoint
         self.done: Checkpoint  # after the last of them
@@ -97,7 +97,7 @@ class TrainingLoop:
         if saved is None:
             self.reporter.say(f'{self.run.path} has no checkpoint yet: starting from the beginning')
         else:
-            self.state = self.programs.layout.placed(saved.state)
+            self.state = self.programs.compiler.layout.placed(saved.state)
             self.episode = self.saved = saved.episode
             self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
         self.steps_before = self.counters['model_steps'].sum()
@@ -126,11 +126,11 @@ class TrainingLoop:
         self._save(writer, checkpointer)
 
     def _next(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
-        """An episode, or a block of them, from its first step to its rows."""
+        """A block of episodes, from its first step to its rows; of an agent that learns, one."""
         self.diverged = ''
-        if self._validates and self.config.real_system != 'simulated':
+        if self._validations_after(self.episode) and self.config.real_system != 'simulated':
             self._save(writer, checkpointer)  # a stop within it finds what learning took over gone
-        block = [self._learning_episode()] if self.config.learns else self._playing_block()
+        block = self._block()
         for rows in block:
             writer.write(rows)
         self.episode += len(block)
@@ -148,53 +148,60 @@ class TrainingLoop:
         counters = {name: count.tolist() for name, count in self.counters.items()}
         self.done = Checkpoint(self.episode, self.state, counters, self.config)
 
-    def _learning_episode(self) -> list[dict[str, Any]]:
-        """One episode and, where they are due, a learning round and a validation."""
-        (self.state, summary), collecting = self.stopwatch.run(
-            self.programs.collect, self.state, self.episode
-        )
-        summary = jax.device_get(summary)
-        self._count_acting(summary, 'env_steps')
-        self.last_steps = int(summary.env_steps[0])
-        metrics, learning = None, 0.0
-        if (self.episode + 1) % self.config.learner.episodes_per_round == 0:
-            (self.state, metrics), learning = self.stopwatch.run(
-                self.programs.learn, self.state, self.episode
-            )
-            metrics = jax.device_get(metrics)
-            self.counters['model_steps'] += self.programs.workload.per_round
-            self.diverged = divergence.count_restores(metrics, self.counters)
-        validation = self._validate_if_due()
-        return self._rows(self.episode, summary, (collecting, learning), metrics, validation)
-
-    def _playing_block(self) -> list[list[dict[str, Any]]]:
-        """Episodes of an agent that does not learn are independent: a block is one batch."""
-        size = self.programs.episodes_at_once(self.config.episodes)
-        numbers = self.episode + np.arange(size)
-        (summaries, self.recording), seconds = self.stopwatch.run(
-            self.programs.play, 'train', self.state, (), numbers
-        )
-        summaries = jax.device_get(summaries)
+    def _block(self) -> list[list[dict[str, Any]]]:
+        """The rows of the next episodes, with what was learned and validated after them."""
+        summaries, collecting = self._collect()
+        size = summaries.env_steps.shape[1]
         block = []
-        for i, episode in enumerate(numbers[numbers < self.config.episodes]):
-            summary = jax.tree.map(lambda x, i=i: x[:, i], summaries)
+        for i in range(min(size, self.config.episodes - self.episode)):
+            episode, summary = self.episode + i, jax.tree.map(lambda x, i=i: x[:, i], summaries)
             self._count_acting(summary, 'env_steps')
-            block.append(self._rows(int(episode), summary, (seconds / size, 0.0)))
+            self.last_steps = int(summary.env_steps[0])
+            metrics, learning = self._learn_if_due(episode)
+            validation = self._validate_if_due(episode)
+            seconds = collecting / size, learning
+            block.append(self._rows(episode, summary, seconds, metrics, validation))
         return block
 
-    @property
-    def _validates(self) -> int:  # episodes, after this one
-        due = self.config.learns and (self.episode + 1) % self.config.validation_interval == 0
+    def _collect(self) -> tuple[Summary, float]:
+        """Summaries `[B, E]` of the next E episodes, and the seconds they took.
+
+        Episodes of an agent that does not learn are independent: E of them are one batch.
+        """
+        programs = self.programs
+        if self.config.learns:
+            collected = self.stopwatch.run(programs.collect, self.state, self.episode)
+            (self.state, summary), seconds = collected
+            return jax.tree.map(lambda x: x[:, None], jax.device_get(summary)), seconds
+        numbers = self.episode + np.arange(programs.episodes_at_once(self.config.episodes))
+        played = 'train', self.state, programs.parameters(self.state, 'last'), numbers
+        (summaries, self.recording), seconds = self.stopwatch.run(programs.play, *played)
+        return jax.device_get(summaries), seconds
+
+    def _learn_if_due(self, episode: int) -> tuple[Metrics | None, float]:
+        """What a learning round came to `[B]`, and its seconds."""
+        due = (episode + 1) % self.config.learner.episodes_per_round == 0
+        if not (self.config.learns and due):
+            return None, 0.0
+        learned = self.stopwatch.run(self.programs.learn, self.state, episode)
+        (self.state, metrics), seconds = learned
+        metrics = jax.device_get(metrics)
+        self.counters['model_steps'] += self.programs.workload.per_round
+        self.diverged = divergence.count_restores(metrics, self.counters)
+        return metrics, seconds
+
+    def _validations_after(self, episode: int) -> int:
+        """How many validation episodes follow it."""
+        due = self.config.learns and (episode + 1) % self.config.validation_interval == 0
         return self.config.training.validation_episodes * due
 
-    def _validate_if_due(self) -> np.ndarray | None:
+    def _validate_if_due(self, episode: int) -> np.ndarray | None:
         """Mean return `[B]` on held-out starts; the best parameters are kept."""
-        if not (count := self._validates):
+        if not (count := self._validations_after(episode)):
             return None
-        (summary, _), _ = self.stopwatch.run(
-            self.programs.play, 'validation', self.state, self.state.learner.params,
-            np.arange(count),
-        )  # fmt: skip
+        params = self.programs.parameters(self.state, 'last')
+        played = 'validation', self.state, params, np.arange(count)
+        (summary, _), _ = self.stopwatch.run(self.programs.play, *played)
         summary = jax.device_get(summary)
         self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
         self.state = self.programs.keep_best(self.state, summary.episode_return)
@@ -207,12 +214,10 @@ class TrainingLoop:
         self.counters['model_steps'] += steps * self.programs.workload.per_action
 
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
-        warnings = self.warnings.in_episode(episode)
-        rows = episode_rows(
+        return episode_rows(
             self.config, episode, summary, self.counters, seconds, metrics, validation,
-            measures_success=self.task.success is not None,
+            self.warnings.in_episode(episode), measures_success=self.task.success is not None,
         )  # fmt: skip
-        return [row | {'physics_warnings': warnings} for row in rows]
 
     @property
     def _model_steps_per_second(self) -> float:
@@ -220,25 +225,20 @@ class TrainingLoop:
         return float(done / max(self.stopwatch.seconds, 1e-9))
 
     def _show(self, block: list[list[dict[str, Any]]]) -> None:
-        figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
-        if losses := [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]:
-            figures.append(f'loss {np.mean(losses):.2f}')
-        figures.append(f'{per_second(self._model_steps_per_second)} model steps')
-        self.reporter.advance(self.episode, '  '.join(figures), self.stopwatch.seconds)
+        shown = f'{shown_figures(block)}  {per_second(self._model_steps_per_second)} model steps'
+        self.reporter.advance(self.episode, shown, self.stopwatch.seconds)
 
     def _finish(self) -> None:
         """The figure of one episode, and the speeds in the manifest."""
-        if self.config.learns and self.last_steps:
+        if isinstance(self.state.buffer, ReplayBuffer) and self.last_steps:
             one = jax.tree.map(lambda x: x[0], self.state.buffer)
             self.recording = replay_buffer.latest(one, self.last_steps)
         if self.recording is not None:
             path = self.run.path / 'episode.png'
             plots.try_episode_figure(self.task, self.recording, path, self.reporter.say)
-        compiled = self.programs.compiled.values()
         self.run.record(
             finished_episodes=self.episode,
-            compile_seconds={p.name: round(p.compile_seconds, 2) for p in compiled},
-            temporary_bytes={p.name: p.temporary_bytes for p in compiled},
+            **self.programs.compiler.figures,
             run_seconds=round(self.stopwatch.seconds, 3),
             loop_seconds=round(self.stopwatch.loop_seconds, 3),
             model_steps_per_second=round(self._model_steps_per_second),

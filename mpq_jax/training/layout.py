@@ -1,26 +1,20 @@
-"""The batch axis of a run: what its members differ in, and how it lies on the devices."""
+"""The batch axis of a run: what its members differ in, how it lies on devices, its programs."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mpq_jax.config import BasePlannerConfig, BeliefConfig, Config, LearnerConfig
+from mpq_jax.base.compilation import CompiledFunction, compile
+from mpq_jax.config import Config
 from mpq_jax.config.fields import set_fields
+from mpq_jax.learning.algorithm import Numbers
 
 _AXIS = 'members'
-
-
-class Numbers(NamedTuple):
-    """The configs whose leaves may differ between members: leading axis `[B]`."""
-
-    planner: BasePlannerConfig
-    belief: BeliefConfig
-    learner: LearnerConfig
 
 
 def member_configs(config: Config) -> list[Config]:
@@ -98,7 +92,46 @@ class Layout:
         return Mesh(np.array(self.devices), (_AXIS,))
 
 
-def layout(config: Config, devices: int | None = None) -> Layout:
+def layout_of(config: Config, devices: int | None = None) -> Layout:
     """The batch of a config over all local devices, or fewer: never more than it has members."""
     size = len(config.members)
     return Layout(size, tuple(jax.local_devices()[: min(size, devices or size)]))
+
+
+@dataclasses.dataclass
+class Hooks:
+    """Who is told what goes on while programs are called."""
+
+    on_compile: Callable[[str], None] = lambda name: None  # called before each compilation
+    on_failure: Callable[[str], None] = print  # called with what failed and is tried again
+    on_step: Callable[[str], None] = lambda text: None  # called as a driven episode goes on
+
+
+@dataclasses.dataclass(eq=False)
+class BatchCompiler:
+    """Programs of a batch, by name: each compiled on first use, for its one shape, never again."""
+
+    layout: Layout
+    hooks: Hooks
+    compiled: dict[str, CompiledFunction] = dataclasses.field(default_factory=dict)
+
+    def call(
+        self, name: str, fn, *args, replicated: tuple[int, ...] = (), donate: tuple[int, ...] = ()
+    ) -> Any:
+        """Calls a function of batches; the arguments at `donate` give their memory to results."""
+        if name not in self.compiled:
+            self.hooks.on_compile(name)
+            split = self.layout.split(fn, replicated, len(args))
+            self.compiled[name] = compile(
+                split, *args, name=name, donate=donate, out_shardings=self.layout.sharding
+            )
+        return self.compiled[name](*args)
+
+    @property
+    def figures(self) -> dict[str, dict[str, float]]:
+        """What the programs cost, by name."""
+        programs = self.compiled.values()
+        return {
+            'compile_seconds': {p.name: round(p.compile_seconds, 2) for p in programs},
+            'temporary_bytes': {p.name: p.temporary_bytes for p in programs},
+        }

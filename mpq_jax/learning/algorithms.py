@@ -1,0 +1,54 @@
+"""Algorithms by the name of their agent: what a run's `agent` field stands for."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mpq_jax.config import Config
+from mpq_jax.config.agents import AGENTS, AgentKind
+from mpq_jax.dynamics import Simulator
+from mpq_jax.learning import learner
+from mpq_jax.learning.algorithm import Algorithm
+from mpq_jax.learning.mpq import make_mpq, make_playing
+
+
+class AlgorithmMaker(NamedTuple):
+    """How an algorithm comes to be, and what it costs."""
+
+    make: Callable[[Config, Simulator], Algorithm]  # for the planner's physics; ConfigError
+    # Control steps of the planner's models in one learning round of one member.
+    round_steps: Callable[[Config], int] = lambda config: 0
+
+
+_MPQ = AlgorithmMaker(make_mpq, lambda config: learner.plan_steps(config.planner, config.learner))
+_MAKERS = {
+    'mpq': _MPQ,
+    'softq': _MPQ,
+    'mppi': AlgorithmMaker(make_playing),
+    'none': AlgorithmMaker(make_playing),
+}
+
+
+def register_algorithm(
+    name: str,
+    make: Callable[[Config, Simulator], Algorithm],
+    *,
+    label: str = '',
+    learns: bool = True,
+    round_steps: Callable[[Config], int] = lambda config: 0,
+) -> None:
+    """Makes an algorithm known as `agent=name`, for this process.
+
+    Args:
+      name: what configs call it.
+      make: (config, the planner's simulator) -> `Algorithm`; raises ConfigError where it can't be.
+      label: what tables and figures call it; the name if empty.
+      learns: whether it has an `update`.
+      round_steps: control steps of the planner's models in one learning round of one member.
+    """
+    _MAKERS[name] = AlgorithmMaker(make, round_steps)
+    AGENTS[name] = AgentKind(label or name, learns)
+
+
+def algorithm_maker(config: Config) -> AlgorithmMaker:
+    """Of a validated config's agent."""
+    return _MAKERS[config.agent]
