@@ -8,6 +8,7 @@ from mpq_jax.base.interrupts import Stopped
 from mpq_jax.base.validation import ConfigError, NothingLearnedError, RunError, TaskError
 from mpq_jax.config import (
     BasePlannerConfig,
+    Batch,
     BeliefConfig,
     Config,
     ExecutionConfig,
@@ -43,6 +44,7 @@ __version__ = '0.1.0'
 __all__ = [
     'Algorithm',
     'BasePlannerConfig',
+    'Batch',
     'BeliefConfig',
     'Candidates',
     'CompiledFunction',

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import pytest
 
 import mpq_jax
-from mpq_jax.config import PhysicsConfig, overrides
+from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.planning import mppi
 from mpq_jax.planning.scoring import score
@@ -120,10 +120,10 @@ def programs_once():
     compiled, alive = {}, []
 
     def sharing(make):
-        def made(config, *parts):
-            programs = make(config, *parts)
+        def made(batch, *parts):
+            programs = make(batch, *parts)
             alive.append(programs)  # the identities below are not given to others
-            same = json.dumps({**json.loads(overrides.to_json(config)), 'seed': 0, 'episodes': 0})
+            same = json.dumps({**batch.to_dict(), 'seed': 0, 'episodes': 0})
             key = same, id(programs.agent.simulator), id(programs.real)
             programs.compiler.compiled = compiled.setdefault(key, {})
             return programs

@@ -9,7 +9,7 @@ import numpy as np
 
 import mpq_jax
 from mpq_jax.base.statistics import confidence_interval
-from mpq_jax.config import overrides
+from mpq_jax.config import Batch
 from mpq_jax.runs import metrics
 
 SEEDS, EPISODES, HORIZONS = 5, 12, (1, 2, 4)
@@ -50,7 +50,7 @@ def write_run(path, horizon, **rows):
     path.mkdir(parents=True)
     fields = {'planner.horizon': horizon, 'num_seeds': SEEDS, 'episodes': EPISODES}
     config = mpq_jax.set_fields(mpq_jax.preset('pendulum'), fields)
-    (path / 'config.json').write_text(overrides.to_json(config))
+    (path / 'config.json').write_text(Batch(config).to_json())
     (path / 'manifest.json').write_text(json.dumps(MANIFEST))
     (path / 'episode.png').write_bytes(PNG)
     write_csv(path / 'metrics.csv', metric_rows(horizon, **rows))

@@ -13,7 +13,7 @@ from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.algorithm import Algorithm, MemberState
 from mpq_jax.learning.best_parameters import best_params, keep_best
 from mpq_jax.learning.learner import LearnerState
-from mpq_jax.runs.checkpoint import check_matches
+from mpq_jax.runs.continuing import check_matches
 from mpq_jax.runs.metrics import read_table
 from mpq_jax.tasks import Reading
 from mpq_jax.training.assembly import make_programs
@@ -150,5 +150,5 @@ def test_the_number_of_validation_episodes_stays_as_it_was():
     config = tiny_lq_config(episodes=1)
     longer = tiny_lq_config(episodes=2, **{'training.validation_episodes': 3})
     with pytest.raises(mpq_jax.ConfigError, match=r'training.validation_episodes = 3 is not'):
-        check_matches(longer, config)
+        check_matches(mpq_jax.Batch(longer), mpq_jax.Batch(config))
     assert make_programs(longer).state_shapes().best_returns.shape == (2, 3)

@@ -12,6 +12,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.base.validation import RunError
+from mpq_jax.config import Batch
 from mpq_jax.learning import replay_buffer
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from mpq_jax.training.assembly import make_programs
@@ -19,6 +20,7 @@ from tests.conftest import tiny_lq_config
 from tests.entry_points import ROOT
 
 CONFIG = tiny_lq_config()  # two members, a buffer of 25
+BATCH = Batch(CONFIG)
 
 
 @pytest.fixture(scope='module')
@@ -47,7 +49,7 @@ def checkpoints_of(start, lengths):
         valid = np.arange(10) < np.array(counts)[:, None]
         buffer = jax.vmap(replay_buffer.add)(state.buffer, transitions, valid)
         state, stored = state._replace(buffer=buffer), stored + counts
-        yield Checkpoint(episode, state, {'env_steps': stored.tolist()}, CONFIG)
+        yield Checkpoint(episode, state, {'env_steps': stored.tolist()}, BATCH)
 
 
 def restored(path, programs, config=CONFIG):
@@ -93,7 +95,7 @@ def test_room_that_is_not_filled_is_not_written(start, programs, tmp_path):
     state = make_programs(roomy).initial_state()
     [checkpoint] = checkpoints_of(state, LENGTHS[:1])
     checkpointer = Checkpointer(tmp_path / 'checkpoints')
-    checkpointer.save(checkpoint._replace(config=roomy))
+    checkpointer.save(checkpoint._replace(batch=Batch(roomy)))
     checkpointer.close()
     written = sum(f.stat().st_size for f in tmp_path.rglob('*') if f.is_file())
     assert written < 0.1 * sum(x.nbytes for x in jax.tree.leaves(state.buffer.storage))
@@ -143,6 +145,16 @@ def test_a_damaged_latest_checkpoint_is_skipped_or_whole_all_the_same(run, progr
     assert data and data <= set(skipped)
 
 
+def test_a_record_that_changed_by_itself_is_not_believed(run, programs):
+    """A digit of a setting: another config to the letter, and yet none that anybody ran."""
+    path, checkpoints = run
+    [file] = (path / 'checkpoints' / 'episode_4' / 'record').glob('*metadata*')
+    file.write_text(file.read_text().replace('"num_states": 16', '"num_states": 17'))
+    saved, problems = restored(path, programs)
+    assert_equal(saved, checkpoints[2])
+    assert len(problems) == 1 and 'its record is damaged' in problems[0]
+
+
 FULL = [
     OSError(28, 'No space left on device'),
     ValueError('RESOURCE_EXHAUSTED: Error writing "k" in OCDBT database at local file "d/k"'),
@@ -183,6 +195,7 @@ OF_ANOTHER_DEVICE = """
 import sys
 from pathlib import Path
 import jax
+from mpq_jax.config import Batch
 from mpq_jax.training.assembly import make_programs
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from tests.conftest import tiny_lq_config
@@ -190,7 +203,7 @@ from tests.conftest import tiny_lq_config
 state = make_programs(tiny_lq_config()).initial_state()
 state = jax.device_put(state, jax.devices()[1])
 checkpointer = Checkpointer(Path(sys.argv[1]))
-checkpointer.save(Checkpoint(1, state, {'env_steps': [0, 0]}, tiny_lq_config()))
+checkpointer.save(Checkpoint(1, state, {'env_steps': [0, 0]}, Batch(tiny_lq_config())))
 checkpointer.close()
 """
 
@@ -204,7 +217,7 @@ def test_a_checkpoint_of_a_device_that_is_not_here_is_read(start, programs, tmp_
     )  # fmt: skip
     saved, problems = restored(tmp_path, programs)
     assert problems == []
-    assert_equal(saved, Checkpoint(1, start, {'env_steps': [0, 0]}, CONFIG))
+    assert_equal(saved, Checkpoint(1, start, {'env_steps': [0, 0]}, BATCH))
     assert {x.device for x in jax.tree.leaves(saved.state)} == {jax.devices()[0]}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.base.validation import ConfigError, RunError
-from mpq_jax.config import overrides
+from mpq_jax.config import Batch, overrides
 from mpq_jax.config.versions import RENAMED, VERSION
 from mpq_jax.runs import saved_state
 from mpq_jax.runs.run_directory import RunDirectory
@@ -21,15 +21,15 @@ OLD = json.loads((Path(__file__).parent / 'reference' / 'config_51eaf71.json').r
 
 
 def test_a_config_of_51eaf71_is_what_it_was():
-    config = overrides.from_dict(OLD)
-    written = overrides.to_dict(config)
+    batch = Batch.from_dict(OLD)
+    config, written = batch.config, batch.to_dict()
     for part in ('planner', 'learner', 'training'):
         for name, value in OLD[part].items():
             new = RENAMED.get(f'{part}.{name}', f'{part}.{name}').split('.')
             assert written[new[0]][new[1]] == value, name
     assert config.belief.num_draws == 5 and config.execution.sample_chunk == 3
-    assert config.variants == ({'belief.bias': 0.25}, {'belief.bias': 0.75})
-    assert written['version'] == VERSION and overrides.from_dict(written) == config
+    assert batch.variants == ({'belief.bias': 0.25}, {'belief.bias': 0.75})
+    assert written['version'] == VERSION and Batch.from_dict(written) == batch
     assert config.planner.name == 'mppi' and config.starts == 'reports'
 
 

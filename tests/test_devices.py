@@ -12,13 +12,15 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import jax, numpy as np
+import mpq_jax
 from mpq_jax.training.assembly import make_programs
 from mpq_jax.runs.saved_state import to_host
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
 from tests.conftest import tiny_lq_config
 
-config = tiny_lq_config(
-    num_seeds=3, variants=({'planner.temperature': 0.1},), **{'training.validation_episodes': 1}
+config = mpq_jax.Batch(
+    tiny_lq_config(num_seeds=3, **{'training.validation_episodes': 1}),
+    ({'planner.temperature': 0.1},),
 )
 devices = jax.local_devices()
 

@@ -92,10 +92,12 @@ def small_config(fields):
 
 def outcome(fields):
     """'refused' or 'ran'; anything else is a failure of the test."""
-    config = small_config(fields)
+    variants = fields.get('variants', ())
+    own = {name: value for name, value in fields.items() if name != 'variants'}
+    batch = mpq_jax.Batch(small_config(own), variants)
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            run = mpq_jax.train(config, Path(scratch) / 'run')
+            run = mpq_jax.train(batch, Path(scratch) / 'run')
         except ConfigError as error:
             known = error.field in field_types() or error.field == 'real_systems'
             assert known and error.field in str(error) and repr(error.value) in str(error)
@@ -105,7 +107,7 @@ def outcome(fields):
             assert 'training.max_restores' in str(error)
             return 'gave up on diverging Q'
         rows = read_rows(run.metrics_file)
-    assert len(rows) == 2 * len(config.members)
+    assert len(rows) == 2 * len(batch.members)
     for row in rows:
         numbers = {name: float(text) for name, text in row.items() if text}
         diverged = math.isnan(numbers.pop('q_loss', 0.0))

@@ -135,7 +135,7 @@ def test_a_registered_name_serves_as_well():
 def test_what_it_is_held_against_is_mppi_and_no_control():
     fields = {'planner.name': CEM, 'training.baselines': True}
     variants = ({'planner.smoothing': 0.1}, {'planner.smoothing': 0.2})
-    config = mpq_jax.set_fields(mpq_jax.preset('pendulum'), fields | {'variants': variants})
-    held = comparison.baselines(config)
-    assert {each.planner.name for each in held.values()} == {'mppi'} and len(held) > 1
+    config = mpq_jax.set_fields(mpq_jax.preset('pendulum'), fields)
+    held = comparison.baselines(mpq_jax.Batch(config, variants))
+    assert {each.config.planner.name for each in held.values()} == {'mppi'} and len(held) > 1
     assert all(each.variants == () and count_work(each).total >= 0 for each in held.values())

@@ -204,9 +204,8 @@ def test_an_episode_without_failure_forgives_those_before():
 
 def test_diverging_q_is_put_back_and_the_other_members_learn(tmp_path):
     rates = ({'learner.learning_rate': 1e30}, {'learner.learning_rate': 1e-3})
-    config = tiny_lq_config(
-        **{'num_seeds': 1, 'variants': rates, 'episodes': 6, 'training.max_restores': 2}
-    )
+    shared = tiny_lq_config(num_seeds=1, episodes=6, **{'training.max_restores': 2})
+    config = mpq_jax.Batch(shared, rates)
     text = io.StringIO()
     with pytest.raises(RunError, match=r'Q of seed 0 diverged 3 times, training\.max_restores = 2'):
         mpq_jax.train(config, tmp_path / 'run', console=Console(file=text, width=200))

@@ -88,8 +88,8 @@ def test_static_fields_make_cells_and_numeric_ones_a_batch():
         f'planner.horizon={h},agent={a}' for h in (2, 3) for a in ('mpq', 'mppi')
     ]
     for cell in cells:
-        assert cell.config.members == tuple((v, s) for v in (0, 1) for s in (0, 1, 2))
-        temperatures = [variant['planner.temperature'] for variant in cell.config.variants]
+        assert cell.batch.members == tuple((v, s) for v in (0, 1) for s in (0, 1, 2))
+        temperatures = [variant['planner.temperature'] for variant in cell.batch.variants]
         assert temperatures == [0.1, 1.0]
         assert {name for point in cell.points for name in point} == set(swept)
 
@@ -104,7 +104,7 @@ def test_a_variant_in_a_batch_is_that_config_alone():
         state, metrics = programs.learn(state, 0)
         return np.asarray(summary.episode_return), np.asarray(metrics.q_loss)
 
-    together = first_round(tiny_config(variants=variants))
+    together = first_round(mpq_jax.Batch(tiny_config(), variants))
     for v, variant in enumerate(variants):
         alone = first_round(tiny_config(**variant))
         for one, all_of_them in zip(alone, together, strict=True):

@@ -11,6 +11,7 @@ import mpq_jax
 from mpq_jax import report
 from mpq_jax.base.validation import RunError
 from mpq_jax.comparison import baselines as comparison
+from mpq_jax.config import Batch
 from mpq_jax.config.labels import agent_label, field_label
 from mpq_jax.runs.metrics import COLUMNS, MetricsWriter, iterate_rows, read_table
 from mpq_jax.runs.run_directory import RunDirectory
@@ -26,19 +27,20 @@ def value(variant, seed, episode):
     return -100.0 * variant - 10.0 * seed - episode / 10
 
 
-def write_run(path, config, success=None):
+def write_run(path, runs, success=None):
     """A run of returns from `value`; successes by seed and episode, held a quarter of the time."""
     run = RunDirectory(path)
-    run.create(config)
+    run.create(runs)
+    batch = Batch.of(runs)
     writer = MetricsWriter(run.metrics_file, run.events, 0)
-    for episode in range(config.episodes):
+    for episode in range(batch.config.episodes):
         rows = [
             {'variant': v, 'seed': s, 'episode': episode, 'return': value(v, s, episode),
              'model_steps': 1000 * (s + 1), 'collect_seconds': 0.1, 'learn_seconds': 0.1}
-            for v, s in config.members
+            for v, s in batch.members
         ]  # fmt: skip
         if success is not None:
-            for row, (_, seed) in zip(rows, config.members, strict=True):
+            for row, (_, seed) in zip(rows, batch.members, strict=True):
                 held = success(seed, episode)
                 row |= {'success': held, 'success_at_end': 0.0, 'success_share': held / 4}
         writer.write(rows)
@@ -48,7 +50,7 @@ def write_run(path, config, success=None):
 
 @pytest.fixture
 def with_variants(tmp_path):
-    return write_run(tmp_path / 'run', tiny_config(variants=VARIANTS, episodes=EPISODES))
+    return write_run(tmp_path / 'run', Batch(tiny_config(episodes=EPISODES), VARIANTS))
 
 
 def closing_table(config, run):
@@ -106,7 +108,7 @@ def test_the_last_quarter_is_rounded_down(episodes, last):
 
 
 def test_the_closing_table_has_a_row_a_variant(with_variants):
-    config = tiny_config(variants=VARIANTS, episodes=EPISODES)
+    config = tiny_config(episodes=EPISODES)
     text = closing_table(config, with_variants)
     for heading in ('all episodes, 2 seeds', 'last quarter, 2 seeds', 'model steps a seed'):
         assert heading in text
@@ -181,7 +183,8 @@ def test_success_stands_three_ways_beside_no_control(tmp_path, num_seeds):
 def test_baselines_are_no_control_and_mppi_at_two_horizons(tmp_path, monkeypatch):
     started = {}
 
-    def train(config, path, **_):
+    def train(batch, path, **_):
+        config = batch.config
         started[path.name] = (config.agent, config.planner.horizon)
 
     monkeypatch.setattr(mpq_jax, 'train', train)

@@ -58,9 +58,9 @@ def main() -> None:
 
 def _programs(alone: bool) -> Programs:
     variants = tuple({'planner.temperature': float(text)} for text in FLAGS.temperatures)
-    fields = {'num_seeds': 1} if alone else {'num_seeds': FLAGS.num_seeds, 'variants': variants}
-    config = mpq_jax.set_fields(command_line.config_from_flags(FLAGS), fields)
-    return make_programs(config.validate())
+    seeds = {'num_seeds': 1 if alone else FLAGS.num_seeds}
+    config = mpq_jax.set_fields(command_line.config_from_flags(FLAGS), seeds)
+    return make_programs(mpq_jax.Batch(config, () if alone else variants).validate())
 
 
 def _alone_and_together() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import mpq_jax
 from mpq_jax.base.progress import make_console
 from mpq_jax.commands import command_line
 from mpq_jax.comparison import baselines as comparison
-from mpq_jax.config import Config
+from mpq_jax.config import Batch
 from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
@@ -26,47 +26,48 @@ _DEMONSTRATION = {'seed': 100, 'num_seeds': 5, 'episodes': 30, 'training.baselin
 
 def main() -> None:
     console = make_console()
-    config, run_dir = _resumed() if FLAGS.resume else _new(demonstration=len(sys.argv) == 1)
+    batch, run_dir = _resumed() if FLAGS.resume else _new(demonstration=len(sys.argv) == 1)
     if len(sys.argv) == 1:
         console.print(
             'Demonstration: MPQ learns the pendulum; its planner believes in a rod that is '
             f'heavier and longer than it is.\nAs: mpq train --task=pendulum '
             f'--agent=mpq --seed=100 --num_seeds=5 --episodes=30 --baselines --run_dir={run_dir}\n'
         )
-    comparison.baselines(config)  # whether they can run is said before anything does
+    comparison.baselines(batch)  # whether they can run is said before anything does
     nothing_learned = None
     try:
-        mpq_jax.train(config, run_dir, resume=FLAGS.resume, console=console)
+        mpq_jax.train(batch, run_dir, resume=FLAGS.resume, console=console)
     except mpq_jax.NothingLearnedError as error:  # the table says it as well
         nothing_learned = error
     if nothing_learned is None:
-        comparison.run_baselines(config, RunDirectory(run_dir), console)
-    comparison.finish(config, RunDirectory(run_dir), console)
+        comparison.run_baselines(batch, RunDirectory(run_dir), console)
+    comparison.finish(batch.config, RunDirectory(run_dir), console)
     if nothing_learned is not None:
         raise nothing_learned
 
 
-def _new(demonstration: bool) -> tuple[Config, str]:
+def _new(demonstration: bool) -> tuple[Batch, str]:
     defaults = _DEMONSTRATION if demonstration else {}
     if FLAGS.baselines is not None:
         defaults = defaults | {'training.baselines': FLAGS.baselines}
     config = command_line.config_from_flags(FLAGS, **defaults)
-    return config, FLAGS.run_dir or command_line.default_run_dir(config)
+    return Batch(config), FLAGS.run_dir or command_line.default_run_dir(config)
 
 
-def _resumed() -> tuple[Config, str]:
-    """The config of the run directory, with the fields that flags name."""
+def _resumed() -> tuple[Batch, str]:
+    """What the run directory holds, with the fields that flags name."""
     if FLAGS.run_dir is None:
         raise mpq_jax.ConfigError('--run_dir', None, 'given with --resume')
     if FLAGS.planner is not None:
         mpq_jax.load_planner(FLAGS.planner)
-    config = RunDirectory(FLAGS.run_dir).read_config(FLAGS.task)
-    given = command_line.given_fields(FLAGS, [config.planner.name])
+    batch = RunDirectory(FLAGS.run_dir).read_batch(FLAGS.task)
+    given = command_line.given_fields(FLAGS, [batch.config.planner.name])
     if FLAGS.agent is not None:
         given['agent'] = FLAGS.agent
     if FLAGS.baselines is not None:
         given['training.baselines'] = FLAGS.baselines
-    return mpq_jax.set_fields(config, given).validate(), FLAGS.run_dir
+    config = mpq_jax.set_fields(batch.config, given)
+    return Batch(config, batch.variants).validate(), FLAGS.run_dir
 
 
 if __name__ == '__main__':

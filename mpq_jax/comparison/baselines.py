@@ -11,7 +11,7 @@ import mpq_jax
 from mpq_jax import published
 from mpq_jax.base.statistics import against, describe_mean
 from mpq_jax.base.validation import RunError
-from mpq_jax.config import Config
+from mpq_jax.config import Batch, Config
 from mpq_jax.config.labels import agent_label, field_label, is_no_control
 from mpq_jax.environments.episode import SUCCESSES
 from mpq_jax.figures import plots
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     no_control: bool
 
 
-def baselines(config: Config) -> dict[str, Config]:
+def baselines(runs: Config | Batch) -> dict[str, Batch]:
     """What a run is held against, by directory: same seeds, starts and models.
 
     No control, where there are successes or baselines are asked for; then plain MPPI at the same
@@ -42,20 +42,24 @@ def baselines(config: Config) -> dict[str, Config]:
     Raises:
       ConfigError: one that could not run.
     """
+    batch = Batch.of(runs)
+    config = batch.config
     asked = config.training.baselines and config.learns
-    found: dict[str, Config] = {}
+    found: dict[str, Batch] = {}
+    # Nothing is left that could vary without control, nor are another planner's variants MPPI's.
+    variants = batch.variants if config.planner.name == 'mppi' else ()
     if config.real_system != 'own' and config.agent != 'none':
         if asked or load_task(config.task).success is not None:
-            found[_NO_CONTROL] = presets.no_control(config)
+            found[_NO_CONTROL] = Batch(presets.no_control(config))
         for long in (False, True) if asked else ():
             baseline = mpq_jax.baseline(config, long=long)
-            found[f'mppi_h{baseline.planner.horizon}'] = baseline
+            found[f'mppi_h{baseline.planner.horizon}'] = Batch(baseline, variants)
     return {name: baseline.validate() for name, baseline in found.items()}
 
 
-def run_baselines(config: Config, run: RunDirectory, console: Console) -> None:
+def run_baselines(runs: Config | Batch, run: RunDirectory, console: Console) -> None:
     """Trains them below the run's `baselines/`, but for what an earlier call finished."""
-    for name, baseline in baselines(config).items():
+    for name, baseline in baselines(runs).items():
         path = run.baselines / name
         started = (path / 'config.json').exists()
         mpq_jax.train(baseline, path, resume=started, console=console)
@@ -79,14 +83,14 @@ def finish(config: Config, run: RunDirectory, console: Console) -> None:
 def _entries(run: RunDirectory) -> list[Entry]:
     """One a variant; none of a run that has not begun."""
     try:
-        config = run.read_config()
+        batch = run.read_batch()
         names = ('return', *SUCCESSES, 'model_steps', 'env_steps')
         tables = tabulate(iterate_rows(run.metrics_file), names=names)
     except RunError:
         return []
-    entries = []
+    entries, config = [], batch.config
     for variant, found in tables.by_first().items():
-        own = config.variants[variant] if config.variants else {}
+        own = batch.variants[variant] if batch.variants else {}
         label = ', '.join([agent_label(config), *([field_label(own)] if own else [])])
         label += _idle(run, variant)
         nothing = is_no_control({'agent': config.agent})

@@ -1,5 +1,6 @@
 """What a run is made of: frozen dataclasses of numbers and choices, overrides, names for tables."""
 
+from mpq_jax.config.batch import Batch
 from mpq_jax.config.fields import set_fields
 from mpq_jax.config.learner_config import LearnerConfig
 from mpq_jax.config.planner_config import BasePlannerConfig, BeliefConfig, PlannerConfig, static
@@ -13,6 +14,7 @@ from mpq_jax.config.run_config import (
 
 __all__ = [
     'BasePlannerConfig',
+    'Batch',
     'BeliefConfig',
     'Config',
     'ExecutionConfig',

@@ -4,7 +4,6 @@ A config's own planner says which fields `planner.` has.
 """
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from mpq_jax.base.validation import ConfigError, nearest
 from mpq_jax.config.planner_config import BasePlannerConfig
 from mpq_jax.config.planners import planner_config
 from mpq_jax.config.run_config import Config
-from mpq_jax.config.versions import RENAMED
+from mpq_jax.config.versions import GONE, RENAMED
 
 PLANNER = 'planner.name'  # which decides what other fields there are
 _SHARED_PROGRAM = ('planner', 'belief', 'learner')  # whose numbers may differ between members
@@ -21,7 +20,6 @@ _EXPECTED = {
     float: 'a number',
     bool: 'true or false',
     str: 'a word',
-    tuple: 'a list of objects {numeric field: number}, with the same fields in each',
 }
 
 
@@ -109,8 +107,6 @@ def parse_value(name: str, text: str, configs: Iterable[Config] = ()):
     kind = type_of(config, name)
     words = {'true': True, 'false': False}
     try:
-        if kind is tuple:
-            return _variants(config, json.loads(text))
         return words[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
         raise ConfigError(name, text, _EXPECTED[kind]) from None
@@ -126,14 +122,14 @@ def type_of(config: Config, name: str) -> type:
 
 def hint(name: str, known: Iterable[str]) -> str:
     """What an unknown field is called now, or the nearest one that is known."""
+    if name in GONE:
+        return f': {GONE[name]}'
     return f': it is {RENAMED[name]!r} now' if name in RENAMED else nearest(name, known)
 
 
 def typed(config: Config, name: str, value):
     """The value as the field has it. Raises ConfigError."""
     kind = type_of(config, name)
-    if kind is tuple:
-        return _variants(config, value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
@@ -153,18 +149,6 @@ def _planner(before: BasePlannerConfig, name: str) -> BasePlannerConfig:
         )
     }  # fmt: skip
     return dataclasses.replace(fresh, **kept)
-
-
-def _variants(config: Config, value) -> tuple[dict[str, float], ...]:
-    items = list(value) if isinstance(value, list | tuple) else [value]
-    numeric = numeric_fields(config)
-    for item in items:
-        if not isinstance(item, Mapping) or set(item) != set(items[0]):
-            raise ConfigError('variants', value, _EXPECTED[tuple])
-        for name in item:
-            if name not in numeric:
-                raise ConfigError('variants', name, f'of {", ".join(numeric)}')
-    return tuple({name: typed(config, name, x) for name, x in item.items()} for item in items)
 
 
 def _replace(config, parts: list[str], value):

@@ -1,7 +1,6 @@
 """Configs as JSON, and what two of them differ in."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,10 +28,6 @@ def from_dict(nested: Mapping[str, Any], planners: Sequence[str] | None = None) 
     if planners is not None and planner not in ('', *planners):
         raise ConfigError('planner.name', planner, f'one of {", ".join(planners)}')
     return set_fields(Config(), migrated(dict(_flatten(nested))))
-
-
-def to_json(config: Config) -> str:
-    return json.dumps(to_dict(config), indent=2) + '\n'
 
 
 def planner_name(nested: Mapping[str, Any]) -> str:

@@ -97,9 +97,6 @@ class Config:
     real_physics: PhysicsConfig = PhysicsConfig()
     training: TrainingConfig = TrainingConfig()
     execution: ExecutionConfig = ExecutionConfig()
-    # Values of numeric fields that run beside each other, each with all seeds, as one batch:
-    # ({'planner.temperature': 0.1}, {'planner.temperature': 0.3}). Empty: the config as it is.
-    variants: tuple[dict[str, float], ...] = ()
 
     @property
     def learns(self) -> bool:
@@ -126,11 +123,6 @@ class Config:
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(range(self.seed, self.seed + self.num_seeds))
-
-    @property
-    def members(self) -> tuple[tuple[int, int], ...]:
-        """(variant, seed) of every member of the batch `[B]`, seeds fastest."""
-        return tuple((v, seed) for v in range(max(1, len(self.variants))) for seed in self.seeds)
 
     def validate(self) -> 'Config':
         """Returns the config itself, or raises ConfigError naming field, value and range."""

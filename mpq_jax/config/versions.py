@@ -18,6 +18,8 @@ RENAMED = {
     'learner.target_chunk': 'execution.target_chunk',
     'training.memory_gib': 'execution.memory_gib',
 }
+# Fields that are none any more, and what serves instead.
+GONE = {'variants': '`mpq sweep` runs values beside each other, `mpq_jax.Batch` does in Python'}
 
 
 def renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,8 +36,4 @@ def migrated(fields: Mapping[str, Any]) -> dict[str, Any]:
     version = fields.get('version', 1)
     if version not in range(1, VERSION + 1):
         raise ConfigError('version', version, f'at most {VERSION}, what this mpq_jax knows')
-    now = renamed({name: value for name, value in fields.items() if name != 'version'})
-    variants = now.get('variants', ())
-    if version == 1 and isinstance(variants, list | tuple):
-        now['variants'] = [renamed(v) if isinstance(v, Mapping) else v for v in variants]
-    return now
+    return renamed({name: value for name, value in fields.items() if name != 'version'})

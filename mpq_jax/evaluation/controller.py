@@ -136,7 +136,7 @@ def load_controller(
     Args:
       run_dir: a run directory.
       seed: one of the run's; the first if None.
-      variant: which of the config's variants, of a run that has them.
+      variant: which of the batch's variants, of a run that has them.
       parameters: the 'last', or the 'best' by validation (the last where there was none).
       task: the run's `module:factory`, where its task is not a registered one; not needed where
         this process has loaded it already.
@@ -145,11 +145,11 @@ def load_controller(
       RunError, ConfigError: no such run, checkpoint, seed or variant; a task that has to be given.
     """
     programs, saved, _ = load_run(run_dir, None, task)
-    config = programs.config
+    batch, config = programs.batch, programs.config
     if seed is not None and seed not in config.seeds:
         raise ConfigError('seed', seed, f"one of the run's: {config.seeds}")
-    check_between('variant', variant, 0, max(0, len(config.variants) - 1))
-    row = config.members.index((variant, config.seed if seed is None else seed))
+    check_between('variant', variant, 0, max(0, len(batch.variants) - 1))
+    row = batch.members.index((variant, config.seed if seed is None else seed))
     q_params = programs.parameters(saved.state, parameters)
     one = jax.tree.map(lambda x: x[row], (q_params, saved.state.models, saved.state.key))
     q_params, models, key = one

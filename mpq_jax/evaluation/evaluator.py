@@ -88,7 +88,7 @@ def evaluate(
         idle = None
         if beside_no_control:
             idle = _play_without_control(programs.config, played, episodes, reporter, stop)
-    result = describe(programs.config, saved, parameters, summary, idle)
+    result = describe(programs.batch, saved, parameters, summary, idle)
     write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
     plots.episode_figure(played, recording, run.path / 'episode.png')
     if video is not None:

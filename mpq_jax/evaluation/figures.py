@@ -6,14 +6,14 @@ import jax
 import numpy as np
 
 from mpq_jax.base.statistics import INTERVAL, confidence_interval
-from mpq_jax.config import Config
+from mpq_jax.config import Batch
 from mpq_jax.environments.episode import SUCCESSES, Summary
 from mpq_jax.runs.checkpoint import Checkpoint
 from mpq_jax.tasks import load_task
 
 
 def describe(
-    config: Config,
+    batch: Batch,
     saved: Checkpoint,
     parameters: str,
     summary: Summary,
@@ -22,12 +22,13 @@ def describe(
     """The content of evaluation.json; of a run with variants, `variants` holds those of each.
 
     Args:
-      config: the run's.
+      batch: the run's.
       saved: what was tested.
       parameters: 'last' or 'best', as asked for.
       summary: of the test episodes `[B, E]`.
       idle: of the same episodes without control `[S, E]`, where they were played.
     """
+    config = batch.config
     task = load_task(config.task)
     judged, ends = task.success is not None, task.terminated is not None
     by_variant = jax.tree.map(
@@ -36,10 +37,10 @@ def describe(
     variants = [
         _figures(config.seeds, jax.tree.map(lambda x, v=v: x[v], by_variant), judged, ends)
         | _not_by_itself(config.seeds, by_variant.success[v], idle)
-        for v in range(max(1, len(config.variants)))
+        for v in range(max(1, len(batch.variants)))
     ]
-    if config.variants:
-        each = zip(config.variants, variants, strict=True)
+    if batch.variants:
+        each = zip(batch.variants, variants, strict=True)
         figures: dict[str, Any] = {'variants': [{'fields': fields} | one for fields, one in each]}
     else:
         figures = variants[0]

@@ -25,13 +25,13 @@ def load_run(
       ConfigError: the config does not match the checkpoint.
     """
     run = RunDirectory(run_dir)
-    config = run.read_config(task)
-    programs = make_programs(config, real_systems)
+    batch = run.read_batch(task)
+    programs = make_programs(batch, real_systems)
     if not run.checkpoints.is_dir():
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
     checkpointer = Checkpointer(run.checkpoints, read_only=True)
     try:
-        saved, problems = checkpointer.restore(programs.state_shapes(), config)
+        saved, problems = checkpointer.restore(programs.state_shapes(), batch)
     finally:
         checkpointer.close()
     if saved is None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from mpq_jax.config import Config
+from mpq_jax.config import Batch, Config
 from mpq_jax.learning.algorithms import algorithm_maker
 from mpq_jax.tasks import Task
 
@@ -11,13 +11,17 @@ from mpq_jax.tasks import Task
 class Workload:
     """A run in physics steps of the planner's models."""
 
-    config: Config
+    batch: Batch
     episode_steps: int
     steps_per_control: int
 
     @classmethod
-    def of(cls, config: Config, task: Task, steps_per_control: int) -> 'Workload':
-        return cls(config, task.episode_steps, steps_per_control)
+    def of(cls, batch: Batch, task: Task, steps_per_control: int) -> 'Workload':
+        return cls(batch, task.episode_steps, steps_per_control)
+
+    @property
+    def config(self) -> Config:
+        return self.batch.config
 
     @property
     def per_action(self) -> int:
@@ -34,14 +38,15 @@ class Workload:
     @property
     def total(self) -> int:
         """About how many the whole run takes, of all its members."""
-        config, steps = self.config, self.episode_steps
+        members, config = len(self.batch.members), self.config
+        steps = self.episode_steps
         if not config.learns:
-            return len(config.members) * config.episodes * steps * self.per_action
+            return members * config.episodes * steps * self.per_action
         settings = config.training
         validations = config.episodes // config.validation_interval * settings.validation_episodes
         acting = (config.episodes + validations) * steps * self.per_action
         rounds = config.episodes // config.learner.episodes_per_round
-        return len(config.members) * (acting + rounds * self.per_round)
+        return members * (acting + rounds * self.per_round)
 
     @property
     def programs(self) -> list[str]:

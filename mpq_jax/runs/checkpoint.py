@@ -6,6 +6,8 @@ Of the replay buffer only the filled part is written.
 import contextlib
 import errno
 import functools
+import hashlib
+import json
 import logging
 import os
 import time
@@ -16,7 +18,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from mpq_jax.base.validation import ConfigError, RunError
-from mpq_jax.config import Config, overrides
+from mpq_jax.config import Batch, Config
+from mpq_jax.runs.continuing import check_matches
 from mpq_jax.runs.saved_state import (
     filled_part,
     from_older,
@@ -29,10 +32,6 @@ from mpq_jax.runs.saved_state import (
     with_older,
 )
 
-# Fields that a continued run may change. Of training.*, validation_* moves which parameters are
-# best by validation; execution.* moves rounding; the rest shapes nothing that is computed.
-MAY_CHANGE = ('episodes', 'training.', 'execution.')
-_FIXED = ('training.validation_episodes',)  # whose returns the state holds
 _PREFIX = 'episode'
 _LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
 _ORBAX = str(Path(ocp.__file__).parent)
@@ -47,13 +46,16 @@ class Checkpoint(NamedTuple):
     episode: int  # episodes completed
     state: Any  # leading axis [S]
     counters: dict[str, list[int]]  # env, validation and model steps a seed
-    config: Config
+    batch: Batch
 
     @property
     def is_gone(self) -> bool:
         """Whether a program took over its arrays: only the result of that program holds them."""
         leaves = jax.tree.leaves(self.state)
         return any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves)
+
+
+Found = tuple[Checkpoint | None, list[str]]  # and what is wrong with others
 
 
 class Checkpointer:
@@ -79,16 +81,16 @@ class Checkpointer:
     def save(self, checkpoint: Checkpoint) -> None:
         """Starts writing; the arrays are copied first, so they may be donated at once.
 
-        Padding of the batch (rows beyond the config's members) is left out.
+        Padding of the batch (rows beyond its members) is left out.
 
         Raises:
           RunError: this or the save before it could not be written.
         """
         self._begun, self._ended = time.monotonic(), 0.0
-        size, filled = len(checkpoint.config.members), filled_part(checkpoint.state.buffer)
+        size, filled = len(checkpoint.batch.members), filled_part(checkpoint.state.buffer)
         record = {
             'counters': checkpoint.counters,
-            'config': overrides.to_dict(checkpoint.config),
+            'config': checkpoint.batch.to_dict(),
             'filled': filled,
         }
         arguments = ocp.args.Composite(
@@ -98,7 +100,7 @@ class Checkpointer:
                     for name, leaf in saved_leaves(checkpoint.state).items()
                 }
             ),
-            record=ocp.args.JsonSave(record),
+            record=ocp.args.JsonSave(record | {'digest': _digest(record)}),
         )
         with self._writing():
             self._manager.save(checkpoint.episode, args=arguments)
@@ -136,12 +138,12 @@ class Checkpointer:
         except Exception as error:
             raise RunError(f'{self._directory} cannot be written: {_write_error(error)}') from error
 
-    def restore(self, template: Any, config: Config) -> tuple[Checkpoint | None, list[str]]:
+    def restore(self, template: Any, runs: Config | Batch) -> Found:
         """The latest checkpoint that can be read, and a message for each that could not.
 
         Args:
           template: arrays or shapes of the state, leading axis [S].
-          config: what the checkpoint must have been made with, but for MAY_CHANGE.
+          runs: what the checkpoint must have been made with, but for what may change.
 
         Returns:
           None in place of a checkpoint when there is none at all.
@@ -150,19 +152,20 @@ class Checkpointer:
           RunError: there are checkpoints and none can be read.
           ConfigError: it was made with another config.
         """
+        batch = Batch.of(runs)
         for _ in range(_LOOKS - 1 if self._read_only else 0):
             with contextlib.suppress(RunError):  # all of them were replaced since we looked
-                return self._latest(template, config)
-        return self._latest(template, config)
+                return self._latest(template, batch)
+        return self._latest(template, batch)
 
-    def _latest(self, template: Any, config: Config) -> tuple[Checkpoint | None, list[str]]:
+    def _latest(self, template: Any, batch: Batch) -> Found:
         problems: list[str] = []
         if self._read_only:
             self._manager.reload()
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
-                return self._read(step, template, config), problems
+                return self._read(step, template, batch), problems
             except _Mismatch as mismatch:
                 raise mismatch.error from None
             except Exception as error:  # whatever Orbax makes of a damaged directory
@@ -174,12 +177,14 @@ class Checkpointer:
             raise RunError('no checkpoint can be read:\n  ' + '\n  '.join(problems))
         return None, problems
 
-    def _read(self, step: int, template: Any, config: Config) -> Checkpoint:
+    def _read(self, step: int, template: Any, batch: Batch) -> Checkpoint:
         only = ocp.args.Composite(record=ocp.args.JsonRestore())
         record = self._manager.restore(step, args=only)['record']
+        if record.pop('digest', None) not in (None, _digest(record)):  # older ones have none
+            raise ValueError('its record is damaged')
         try:
-            made_with = overrides.from_dict(record['config'], planners=(config.planner.name,))
-            check_matches(config, made_with)
+            made_with = Batch.from_dict(record['config'], (batch.config.planner.name,))
+            check_matches(batch, made_with)
         except ConfigError as error:
             raise _Mismatch(error) from error
         filled = _checked(record, len(made_with.members), template.buffer)
@@ -195,6 +200,10 @@ class Checkpointer:
         return Checkpoint(step, state, record['counters'], made_with)
 
 
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
 def latest_episode(directory: Path) -> int:
     """Of the checkpoints that are whole; 0 where there is none."""
     names = (path.name.removeprefix(f'{_PREFIX}_') for path in directory.glob(f'{_PREFIX}_*'))
@@ -206,23 +215,6 @@ class _Mismatch(Exception):
 
     def __init__(self, error: ConfigError):
         self.error = error
-
-
-def check_matches(run: Config, checkpoint: Config) -> None:
-    """Raises ConfigError naming the fields in which a checkpoint was made differently."""
-    wrong = {
-        name: pair
-        for name, pair in overrides.differences(run, checkpoint).items()
-        if not name.startswith(MAY_CHANGE) or name in _FIXED
-    }
-    if wrong:
-        name, (value, before) = next(iter(wrong.items()))
-        others = f' (so do: {", ".join(list(wrong)[1:])})' if len(wrong) > 1 else ''
-        raise ConfigError(
-            name, value, f'{before!r}, with which the checkpoint was made{others}; '
-            'only episodes, training.* and execution.* may change when a run is continued, and of '
-            'these not validation_episodes'
-        )  # fmt: skip
 
 
 def _checked(record: dict[str, Any], members: int, buffer: Any) -> int:

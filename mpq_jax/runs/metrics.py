@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Steps and model steps are cumulative; seconds are of the whole batch.
 COLUMNS = (
-    'variant',  # which of the config's variants; 0 where it has none
+    'variant',  # which of the batch's variants; 0 where it has none
     'seed',
     'episode',
     'return',
@@ -174,7 +174,7 @@ def read_rows(metrics_file: Path) -> list[dict[str, str]]:
 
 
 def read_table(metrics_file: Path, column: str) -> np.ndarray:
-    """One column as `[B, E]`, members in the order of `Config.members`; NaN where it is empty."""
+    """One column as `[B, E]`, members in the order of `Batch.members`; NaN where it is empty."""
     return tabulate(iterate_rows(metrics_file), names=(column,)).columns[column]
 
 

@@ -16,7 +16,7 @@ import jax
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.trust import check_named
 from mpq_jax.base.validation import ConfigError, RunError
-from mpq_jax.config import Config, overrides
+from mpq_jax.config import Batch, Config, overrides
 
 _PACKAGES = (
     'mpq_jax',
@@ -43,25 +43,31 @@ class RunDirectory:
         self.events = self.path / 'events'
         self.baselines = self.path / 'baselines'
 
-    def create(self, config: Config, **facts: Any) -> None:
+    def create(self, runs: Config | Batch, **facts: Any) -> None:
         """Makes the directory for a new run, with further facts in its manifest.
 
         Raises:
           RunError: it holds something already, or cannot be written.
         """
+        batch = Batch.of(runs)
         taken = self.path.exists() and not self.path.is_dir()
         if taken or (self.path.is_dir() and any(map(_is_content, self.path.iterdir()))):
             raise RunError(
                 f'run_dir = {str(self.path)!r} exists already: continue it with '
-                f'{self.how_to_resume(config)}, or name another directory (nothing was overwritten)'
+                f'{self.how_to_resume(batch.config)}, or name another directory (nothing was '
+                'overwritten)'
             )
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.config_file, overrides.to_json(config))
+            write_atomically(self.config_file, batch.to_json())
             write_atomically(self.manifest_file, json.dumps(manifest() | facts, indent=2) + '\n')
 
     def read_config(self, task: str | None = None) -> Config:
-        """The config of an existing run.
+        """What the members of an existing run share; as `read_batch`."""
+        return self.read_batch(task).config
+
+    def read_batch(self, task: str | None = None) -> Batch:
+        """Config and variants of an existing run.
 
         Args:
           task: the run's `module:factory`, where its task is not a registered one: the directory
@@ -75,11 +81,11 @@ class RunDirectory:
         try:
             content = json.loads(self.config_file.read_text())
             check_named(overrides.planner_name(content), self.config_file, kind='planner')
-            config = overrides.from_dict(content).validate()
+            batch = Batch.from_dict(content).validate()
         except (ValueError, ConfigError) as error:
             raise RunError(f'{self.config_file} cannot be used: {error}') from error
-        check_named(config.task, self.config_file, task)
-        return config
+        check_named(batch.config.task, self.config_file, task)
+        return batch
 
     def how_to_resume(self, config: Config) -> str:
         """The flags that continue the run; with systems of one's own, the call in Python."""
@@ -103,14 +109,14 @@ class RunDirectory:
             return {}
         return content if isinstance(content, dict) else {}
 
-    def record_resume(self, config: Config, episode: int) -> None:
+    def record_resume(self, batch: Batch, episode: int) -> None:
         """Notes in the manifest that the run went on, with what and from where. Raises RunError."""
         record = self.read_manifest() or manifest()
         here = manifest() | {'episode': episode}
         record.setdefault('resumes', []).append(here)
         with self._writing():
             write_atomically(self.manifest_file, json.dumps(record, indent=2) + '\n')
-            write_atomically(self.config_file, overrides.to_json(config))
+            write_atomically(self.config_file, batch.to_json())
 
     def record(self, **values: Any) -> None:
         """Adds figures (compile seconds, for one) to the manifest. Raises RunError."""

@@ -63,12 +63,12 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
     fields: dict[str, Any] = {
         'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon
     }  # fmt: skip
-    if config.planner.name != 'mppi':  # nor are another planner's variants any of MPPI's
-        fields |= {'planner.name': 'mppi', 'variants': ()}
+    if config.planner.name != 'mppi':
+        fields['planner.name'] = 'mppi'
     return set_fields(config, {**task.agent_settings.get('mppi', {}), **fields, 'q_data': 'real'})
 
 
 def no_control(config: Config) -> Config:
-    """The same episodes without any control; one variant, as nothing is left that could vary."""
-    fields = {'agent': 'none', 'planner_model': 'biased', 'variants': (), **_AGENTS['none']}
+    """The same episodes without any control."""
+    fields = {'agent': 'none', 'planner_model': 'biased', **_AGENTS['none']}
     return set_fields(config, {**fields, 'planner.name': 'mppi'})

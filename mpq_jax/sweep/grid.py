@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mpq_jax.base.validation import ConfigError
-from mpq_jax.config import Config
+from mpq_jax.config import Batch, Config
 from mpq_jax.config.fields import (
     PLANNER,
     field_types,
@@ -26,7 +26,6 @@ _OWN_FIELDS = {
     'seed': '--seed and --num_seeds',
     'num_seeds': '--num_seeds',
     'episodes': '--episodes',
-    'variants': '--sweep of the fields themselves',
 }
 _PRESET = ('task', 'agent', 'preset')
 
@@ -36,8 +35,12 @@ class Cell:
     """The points of a grid that differ in numeric fields alone: one program, one batch."""
 
     name: str  # its directory's
-    config: Config  # numeric points as its variants
+    batch: Batch  # numeric points are its variants
     points: tuple[Fields, ...]  # in the order of the variants: the swept fields of each
+
+    @property
+    def config(self) -> Config:
+        return self.batch.config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +103,8 @@ class Grid:
     def _cell(self, points: list[Fields], taken: set[str]) -> Cell:
         static = self._static(points[0])
         numeric = tuple({k: v for k, v in p.items() if k not in static} for p in points)
-        fields = {'variants': numeric} if numeric[0] else {}
-        config = set_fields(self.config(static), fields).validate()
-        return Cell(_new_name(static, taken), config, tuple(points))
+        batch = Batch(self.config(static), numeric if numeric[0] else ()).validate()
+        return Cell(_new_name(static, taken), batch, tuple(points))
 
     def _static(self, point: Fields) -> Fields:
         """The fields of a point that shape its program."""

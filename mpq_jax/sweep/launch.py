@@ -87,10 +87,10 @@ def run_sweep(
     console = console or make_console()
     directory = SweepDirectory(run_dir)
     cells = directory.plan(grid)
-    work = {cell.name: count_work(cell.config) for cell in cells}
+    work = {cell.name: count_work(cell.batch) for cell in cells}
     if launcher is None:  # what cannot be built here is named before anything runs
         for cell in cells:
-            make_programs(cell.config)
+            make_programs(cell.batch)
     unfinished = [cell for cell in cells if not directory.finished(cell)]
     console.print(_plan_table(cells, work, directory))
     directory.record(grid, cells)
@@ -130,13 +130,13 @@ def run_here(cells: Sequence[Cell], directory: SweepDirectory, display: Display)
 
 def run_cell(cell: Cell, run: RunDirectory, reporter: Reporter) -> None:
     """Starts a cell, or continues it from its last checkpoint."""
-    train(cell.config, run.path, resume=run.config_file.exists(), reporter=reporter)
+    train(cell.batch, run.path, resume=run.config_file.exists(), reporter=reporter)
 
 
 def _cost(work: Workload) -> float:
     """Of a cell, for the ETA: its model steps, and what a control step takes beside them."""
     control_steps = work.config.episodes * work.episode_steps
-    return work.total + 100.0 * len(work.config.members) * control_steps
+    return work.total + 100.0 * len(work.batch.members) * control_steps
 
 
 def _plan_table(
@@ -152,7 +152,7 @@ def _plan_table(
             cell.name,
             str(len(cell.points)),
             str(cell.config.num_seeds),
-            str(len(cell.config.members)),
+            str(len(cell.batch.members)),
             f'{own.total:,}',
             ', '.join(own.programs),
             _state(cell, directory),

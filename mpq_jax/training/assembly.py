@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Sequence
 
 from mpq_jax.base.validation import ConfigError
-from mpq_jax.config import Config
+from mpq_jax.config import Batch, Config
 from mpq_jax.dynamics import Simulator, make_simulator, steps_per_control
 from mpq_jax.dynamics.randomization import prior_range
 from mpq_jax.environments.real_system import RealSystem
@@ -16,18 +16,19 @@ from mpq_jax.learning.algorithms import algorithm_maker
 from mpq_jax.learning.workload import Workload
 from mpq_jax.tasks import Task, load_task
 from mpq_jax.training import memory
-from mpq_jax.training.layout import BatchCompiler, Hooks, layout_of, member_configs
+from mpq_jax.training.layout import BatchCompiler, Hooks, layout_of
 from mpq_jax.training.programs import Collector, Programs
 from mpq_jax.training.scan_collector import ScanCollector
 from mpq_jax.training.stepwise_collector import StepwiseCollector
 
 
-def check(config: Config) -> Task:
-    """The task of a config whose fields fit it and each other; nothing is built.
+def check(batch: Batch) -> Task:
+    """The task of a batch whose fields fit it and each other; nothing is built.
 
     Raises:
       ConfigError, TaskError: what cannot be used.
     """
+    config = batch.config
     task = load_task(config.task)
     if config.learner.buffer_capacity < task.episode_steps:
         raise ConfigError(
@@ -35,42 +36,44 @@ def check(config: Config) -> Task:
             config.learner.buffer_capacity,
             f'at least {task.episode_steps}, one episode of {task.name}',
         )
-    for member in member_configs(config):
+    for member in batch.configs():
         for parameter in task.parameters:
             prior_range(parameter, member.belief)
     return task
 
 
-def count_work(config: Config) -> Workload:
-    """What a run of a config takes; no simulator and no program is built for it.
+def count_work(runs: Config | Batch) -> Workload:
+    """What a run takes; no simulator and no program is built for it.
 
     Raises:
       ConfigError, TaskError: what cannot be used.
     """
-    task = check(config)
+    batch = Batch.of(runs)
+    config, task = batch.config, check(batch)
     with _of_field('planner_physics'):
-        return Workload.of(config, task, steps_per_control(task, config.planner_physics))
+        return Workload.of(batch, task, steps_per_control(task, config.planner_physics))
 
 
-def make_programs(config: Config, real_systems: Sequence[RealSystem] | None = ()) -> Programs:
-    """Builds simulators, agent and programs from a validated config.
+def make_programs(runs: Config | Batch, real_systems: Sequence[RealSystem] | None = ()) -> Programs:
+    """Builds simulators, algorithm and programs from what is validated.
 
     Args:
-      config: the whole run.
+      runs: a config, or a batch of several values of it.
       real_systems: one a member, where config.real_system is 'own'; None where no real system is
         going to be driven, and none need be there.
 
     Raises:
       ConfigError, TaskError: what cannot be built, named before anything compiles.
     """
-    task = check(config)
+    batch = Batch.of(runs)
+    config, task = batch.config, check(batch)
     if real_systems is not None:
-        _check_real_systems(config, task, real_systems)
+        _check_real_systems(batch, task, real_systems)
     real, simulator = _simulators(config, task)
     stepwise = config.real_system != 'simulated'
     # Native MuJoCo uses all cores by itself.
     native = stepwise or 'mujoco' in (simulator.backend, real.backend)
-    layout = layout_of(config, devices=1 if native else None)
+    layout = layout_of(len(batch.members), devices=1 if native else None)
     at_once = memory.members_at_once(config, simulator, layout.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
     algorithm = algorithm_maker(config).make(chunked, simulator)
@@ -84,8 +87,8 @@ def make_programs(config: Config, real_systems: Sequence[RealSystem] | None = ()
         own, on_failure = real_systems or (), lambda text: compiler.hooks.on_failure(text)
         systems = SystemPool(chunked, algorithm.play, own, on_failure)
         collector = StepwiseCollector(algorithm, systems, compiler)
-    members = member_configs(chunked)
-    return Programs(chunked, members, algorithm, real, compiler, collector, at_once)
+    batch = dataclasses.replace(batch, config=chunked)
+    return Programs(batch, batch.configs(), algorithm, real, compiler, collector, at_once)
 
 
 def _simulators(config: Config, task: Task) -> tuple[Simulator, Simulator]:
@@ -115,10 +118,11 @@ def _of_field(which: str) -> Iterator[None]:
         raise ConfigError(field, error.value, error.allowed) from None
 
 
-def _check_real_systems(config: Config, task: Task, real_systems: Sequence[RealSystem]) -> None:
+def _check_real_systems(batch: Batch, task: Task, real_systems: Sequence[RealSystem]) -> None:
+    config = batch.config
     if maker := system_maker(config.real_system):
         maker.check(task, config.real_physics)
-    own, wanted = config.real_system == 'own', len(config.members)
+    own, wanted = config.real_system == 'own', len(batch.members)
     if own and len(real_systems) != wanted:
         raise ConfigError(
             'real_systems', len(real_systems), f"{wanted} systems, one a member, when real_system "

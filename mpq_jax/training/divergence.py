@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mpq_jax.base.validation import NothingLearnedError
-from mpq_jax.config import Config
+from mpq_jax.config import Batch
 from mpq_jax.dynamics.physics_warnings import heard
 from mpq_jax.learning.algorithm import Metrics
 from mpq_jax.runs.metrics import cell_text, iterate_rows
@@ -29,10 +29,10 @@ def count_restores(metrics: Metrics, counters: Counters) -> str:
     )
 
 
-def too_many_restores(config: Config, counters: Counters) -> str:
+def too_many_restores(batch: Batch, counters: Counters) -> str:
     """Why the run cannot go on; empty where it can."""
-    most = config.training.max_restores
-    for (_, seed), count in zip(config.members, counters['q_restores'], strict=True):
+    most = batch.config.training.max_restores
+    for (_, seed), count in zip(batch.members, counters['q_restores'], strict=True):
         if count > most:
             return (
                 f'Q of seed {seed} diverged {count} times, training.max_restores = {most}: a '

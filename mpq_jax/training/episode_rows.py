@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from mpq_jax.config import Config
 from mpq_jax.environments.episode import SUCCESSES, Summary
 from mpq_jax.learning.algorithm import Metrics
 
 
 def episode_rows(
-    config: Config,
+    members: tuple[tuple[int, int], ...],
     episode: int,
     summary: Summary,
     counters: dict[str, np.ndarray],
@@ -23,7 +22,7 @@ def episode_rows(
     """One row a member; see `metrics.COLUMNS`.
 
     Args:
-      config: the run's; it says who the members `[B]` are.
+      members: (variant, seed) of each `[B]`.
       episode: its number.
       summary: leaves `[B]`.
       counters: cumulative steps `[B]` by column.
@@ -53,7 +52,7 @@ def episode_rows(
             'nonfinite_targets': metrics.nonfinite_targets[i] if metrics and learned[i] else None,
             'physics_warnings': physics_warnings,
         }
-        for i, (variant, seed) in enumerate(config.members)
+        for i, (variant, seed) in enumerate(members)
     ]
 
 

@@ -11,22 +11,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.config import Config
-from mpq_jax.config.fields import set_fields
 from mpq_jax.learning.algorithm import Numbers
 
 _AXIS = 'members'
-
-
-def member_configs(config: Config) -> list[Config]:
-    """The config of each member of the batch `[B]`: one variant, one seed.
-
-    Raises:
-      ConfigError: a variant's value is out of range.
-    """
-    variants = config.variants or ({},)
-    single = dataclasses.replace(config, variants=(), num_seeds=1)
-    of_variants = [set_fields(single, variant).validate() for variant in variants]
-    return [dataclasses.replace(of_variants[v], seed=seed) for v, seed in config.members]
 
 
 def stacked_numbers(configs: list[Config]) -> Numbers:
@@ -92,9 +79,8 @@ class Layout:
         return Mesh(np.array(self.devices), (_AXIS,))
 
 
-def layout_of(config: Config, devices: int | None = None) -> Layout:
-    """The batch of a config over all local devices, or fewer: never more than it has members."""
-    size = len(config.members)
+def layout_of(size: int, devices: int | None = None) -> Layout:
+    """A batch over all local devices, or fewer: never more than it has members."""
     return Layout(size, tuple(jax.local_devices()[: min(size, devices or size)]))
 
 

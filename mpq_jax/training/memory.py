@@ -38,7 +38,7 @@ def budget_bytes(config: Config) -> int:
     return available_bytes() // 2 // sharing
 
 
-def check_state(config: Config, shapes: Any) -> None:
+def check_state(config: Config, members: int, shapes: Any) -> None:
     """Raises ConfigError where a run's state, mostly its buffers, is more than there is."""
     leaves = jax.tree.leaves(shapes)
     needed = sum(leaf.size * getattr(leaf.dtype, 'itemsize', 8) for leaf in leaves)
@@ -46,7 +46,7 @@ def check_state(config: Config, shapes: Any) -> None:
         raise ConfigError(
             'learner.buffer_capacity',
             config.learner.buffer_capacity,
-            f'less: the state of {len(config.members)} members would take {needed / _GIB:.1f} GiB '
+            f'less: the state of {members} members would take {needed / _GIB:.1f} GiB '
             f'of {available_bytes() / _GIB:.1f}',
         )
 

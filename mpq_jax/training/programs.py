@@ -11,7 +11,7 @@ import numpy as np
 from mpq_jax.base import keys
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.validation import check_choice
-from mpq_jax.config import Config
+from mpq_jax.config import Batch, Config
 from mpq_jax.dynamics import Model, Simulator
 from mpq_jax.dynamics.randomization import dr_models, planner_models, stacked
 from mpq_jax.environments.episode import Summary, example_transition
@@ -52,13 +52,18 @@ class Collector(Protocol):
 class Programs:
     """What a run calls. Each is compiled on first use, for its one shape, and never again."""
 
-    config: Config  # with its chunks chosen
+    batch: Batch  # its config with the chunks chosen
     members: list[Config]  # one variant and one seed each
     algorithm: Algorithm
     real: Simulator
     compiler: BatchCompiler
     collector: Collector
     members_at_once: int = 0  # on a device; 0: all
+
+    @property
+    def config(self) -> Config:
+        """What all members share."""
+        return self.batch.config
 
     @property
     def agent(self) -> Agent:
@@ -72,7 +77,7 @@ class Programs:
     @functools.cached_property
     def workload(self) -> Workload:
         """The model steps of the run, and what it compiles."""
-        return Workload.of(self.config, self.real.task, self.agent.simulator.steps_per_control)
+        return Workload.of(self.batch, self.real.task, self.agent.simulator.steps_per_control)
 
     @functools.cached_property
     def numbers(self) -> Numbers:
@@ -100,7 +105,7 @@ class Programs:
           ConfigError: it would not fit in memory.
         """
         shapes = jax.eval_shape(self._init, *self._init_args())
-        memory.check_state(self.config, shapes)
+        memory.check_state(self.config, len(self.members), shapes)
         return shapes
 
     def collect(self, state: MemberState, episode: int) -> tuple[MemberState, Summary]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from mpq_jax.base.files import remove_leftovers
 from mpq_jax.base.interrupts import EPISODE_SECONDS, Stopped, stop_on_signals
 from mpq_jax.base.progress import Reporter
-from mpq_jax.config import Config
+from mpq_jax.config import Batch, Config
 from mpq_jax.config.labels import agent_label
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.runs.lock import only_writer
@@ -23,7 +23,7 @@ __all__ = ['Stopped', 'train']
 
 @keep_tasks()
 def train(
-    config: Config,
+    runs: Config | Batch,
     run_dir: str | Path,
     *,
     resume: bool = False,
@@ -35,7 +35,7 @@ def train(
     """Trains an agent, all seeds (and variants) as one batch, into a run directory.
 
     Args:
-      config: the whole run; see `mpq_jax.preset`.
+      runs: a config (see `mpq_jax.preset`), whose seeds are the batch, or a `Batch` of it.
       run_dir: a directory that does not exist yet, or with `resume` one that holds a run.
       resume: continue from the latest checkpoint, bit for bit on CPU.
       real_systems: one a member, where config.real_system is 'own'.
@@ -53,12 +53,13 @@ def train(
         episode, or none of its learning rounds had a finite target.
       Stopped: Ctrl-C or SIGTERM came; the run can be resumed.
     """
-    programs = make_programs(config.validate(), real_systems)
+    batch = Batch.of(runs).validate()
+    config, programs = batch.config, make_programs(batch, real_systems)
     run = RunDirectory(run_dir)
     if resume:
         run.read_config()
     else:
-        run.create(config, settings_chosen_on=programs.real.task.settings_chosen_on)
+        run.create(batch, settings_chosen_on=programs.real.task.settings_chosen_on)
     label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
     driven = contextlib.closing(programs.collector)
@@ -69,5 +70,5 @@ def train(
         hooks.on_compile, hooks.on_failure = reporter.compiling, reporter.say
         patience = 0.0 if config.real_system == 'own' else EPISODE_SECONDS
         hooks.on_step = stop.checked(reporter.working, patience)
-        TrainingLoop(config, programs, run, reporter, stop).run_to_end(resume)
+        TrainingLoop(batch, programs, run, reporter, stop).run_to_end(resume)
     return run

@@ -9,7 +9,7 @@ import numpy as np
 from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest
 from mpq_jax.base.progress import Reporter, per_second
 from mpq_jax.base.validation import RunError
-from mpq_jax.config import Config
+from mpq_jax.config import Batch
 from mpq_jax.environments.episode import Summary
 from mpq_jax.figures import plots
 from mpq_jax.learning import replay_buffer
@@ -32,22 +32,22 @@ class TrainingLoop:
 
     def __init__(
         self,
-        config: Config,
+        batch: Batch,
         programs: Programs,
         run: RunDirectory,
         reporter: Reporter,
         stop: StopRequest,
     ):
-        self.config, self.programs, self.run = config, programs, run
-        self.reporter, self.stop = reporter, stop
+        self.batch, self.config, self.programs = batch, batch.config, programs
+        self.run, self.reporter, self.stop = run, reporter, stop
         self.task = programs.real.task
         self.state: MemberState
         self.episode = 0  # episodes completed
         self.saved = 0  # of these, in a checkpoint
         self.done: Checkpoint  # after the last of them
-        self.schedule = SaveSchedule(config.training.checkpoint_interval)
+        self.schedule = SaveSchedule(batch.config.training.checkpoint_interval)
         stop.where = self._where
-        self.counters = {name: np.zeros(len(config.members), np.int64) for name in _COUNTERS}
+        self.counters = {name: np.zeros(len(batch.members), np.int64) for name in _COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
         self.idle = divergence.IdleMembers(reporter.say)
         self.warnings = divergence.PhysicsWarnings(reporter.say)
@@ -91,7 +91,7 @@ class TrainingLoop:
 
     def _restore(self, checkpointer: Checkpointer) -> bool:
         """Whether there was something to go on from."""
-        saved, problems = checkpointer.restore(self.programs.state_shapes(), self.config)
+        saved, problems = checkpointer.restore(self.programs.state_shapes(), self.batch)
         for problem in problems:
             self.reporter.say(problem)
         if saved is None:
@@ -101,7 +101,7 @@ class TrainingLoop:
             self.episode = self.saved = saved.episode
             self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
         self.steps_before = self.counters['model_steps'].sum()
-        self.run.record_resume(self.config, self.episode)
+        self.run.record_resume(self.batch, self.episode)
         self.reporter.start_at(self.episode)
         return saved is not None
 
@@ -141,12 +141,12 @@ class TrainingLoop:
         self.idle.look(block)
         if self.diverged:
             self.reporter.say(f'episode {self.episode - 1}: {self.diverged}')
-            if hopeless := divergence.too_many_restores(self.config, self.counters):
+            if hopeless := divergence.too_many_restores(self.batch, self.counters):
                 raise RunError(hopeless)
 
     def _note_done(self) -> None:
         counters = {name: count.tolist() for name, count in self.counters.items()}
-        self.done = Checkpoint(self.episode, self.state, counters, self.config)
+        self.done = Checkpoint(self.episode, self.state, counters, self.batch)
 
     def _block(self) -> list[list[dict[str, Any]]]:
         """The rows of the next episodes, with what was learned and validated after them."""
@@ -215,7 +215,7 @@ class TrainingLoop:
 
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
         return episode_rows(
-            self.config, episode, summary, self.counters, seconds, metrics, validation,
+            self.batch.members, episode, summary, self.counters, seconds, metrics, validation,
             self.warnings.in_episode(episode), measures_success=self.task.success is not None,
         )  # fmt: skip
 
