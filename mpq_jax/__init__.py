@@ -31,6 +31,7 @@ from mpq_jax.planning import (
     Update,
     free_energy,
     load_planner,
+    make_agent,
     plan,
     state_value,
 )
@@ -82,6 +83,7 @@ __all__ = [
     'load_controller',
     'load_planner',
     'load_task',
+    'make_agent',
     'make_controller',
     'make_simulator',
     'no_control',

@@ -1,7 +1,9 @@
-"""An algorithm of somebody's own: the loop runs it as it runs MPQ; it may change the models."""
+"""An algorithm of one's own, from the README of `learning`: the loop runs it as it runs MPQ."""
+
+import re
+from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,104 +11,87 @@ import mpq_jax
 from mpq_jax.config.agents import AGENTS
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.learning import algorithms
-from mpq_jax.planning.agent import make_agent
 from mpq_jax.runs.metrics import read_table
 from tests.conftest import tiny_config
+from tests.entry_points import ROOT
 
-HALF_WAY = 0.5  # of the way to what it has seen
-
-
-def make_identification(config, simulator):
-    """MPPI whose belief about the pendulum's mass moves half way to a known 0.7 each round."""
-    agent = make_agent(config, simulator, None)
-
-    def update(numbers, state, episode):
-        models = jax.tree.map(lambda p: p + HALF_WAY * (0.7 - p), state.models)
-        loss = jnp.mean(jnp.square(models['mass'] - 0.7))
-        rounds = state.learner + 1
-        return (
-            state._replace(models=models, learner=rounds),
-            mpq_jax.Metrics(loss, jnp.float32(0.7), jnp.float32(0.0)),
-        )
-
-    return mpq_jax.Algorithm(
-        collect=agent,
-        play=agent,
-        init=lambda numbers, key, models, _: mpq_jax.MemberState(key, models, jnp.int32(0)),
-        store=lambda state, transitions, valid: state,
-        update=update,
-    )
+(CODE,) = re.findall(
+    r'```python\n(.*?)```', (Path(ROOT) / 'mpq_jax/learning/README.md').read_text(), re.DOTALL
+)
 
 
-@pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    for table in (AGENTS, algorithms._MAKERS):
-        for name in list(table):
-            monkeypatch.setitem(table, name, table[name])
-    mpq_jax.register_algorithm(
-        'identification', make_identification, label='MPPI that identifies', round_steps=lambda c: 7
-    )
-    yield
-    for table in (AGENTS, algorithms._MAKERS):
-        table.pop('identification', None)
+@pytest.fixture(scope='module', autouse=True)
+def make_identification():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(algorithms, '_MAKERS', dict(algorithms._MAKERS))
+        names = {}
+        exec(compile(CODE, 'learning/README.md', 'exec'), names)
+        yield names['make_identification']
+        AGENTS.pop('identification', None)
 
 
-def test_a_learning_round_gives_the_planner_new_models(tmp_path):
-    config = tiny_config(agent='identification', episodes=3, **{'training.validation_interval': 3})
-    run = mpq_jax.train(config, tmp_path / 'run')
+def config_of(episodes, **fields):
+    return tiny_config(agent='identification', episodes=episodes, **fields)
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    config = config_of(3, **{'training.validation_interval': 3})
+    return mpq_jax.train(config, tmp_path_factory.mktemp('own') / 'run')
+
+
+def errors_of(parameters, transitions):
+    """Of one step of the pendulum's equation (semi-implicit, 0.05 s), in NumPy: squared, summed."""
+    length, mass = (np.asarray(parameters[name])[:, None] for name in ('length', 'mass'))
+    angle, speed = transitions.state.qpos[:, 0], transitions.state.qvel[:, 0]
+    torque = 2.0 * transitions.action[:, 0]
+    after = speed + 0.05 * (15.0 / length * np.sin(angle) + 3.0 / (mass * length**2) * torque)
+    wrong = np.clip(after, -8.0, 8.0) - transitions.next_state.qvel[:, 0]
+    return np.square(wrong).sum(axis=1)
+
+
+def test_a_round_moves_the_models_half_way_to_the_one_that_erred_least(run):
     programs, saved, _ = load_run(run.path)
-    drawn = programs.initial_state().models
-    for name, start in drawn.items():
-        np.testing.assert_allclose(
-            saved.state.models[name], 0.7 + HALF_WAY**3 * (start - 0.7), rtol=1e-5
-        )
-    masses = np.asarray(drawn['mass'])
-    expected = [np.mean((HALF_WAY ** (e + 1) * (masses - 0.7)) ** 2, axis=1) for e in range(3)]
-    losses = read_table(run.metrics_file, 'q_loss')
-    np.testing.assert_allclose(losses, np.transpose(expected), rtol=1e-4)
-    assert saved.state.learner.tolist() == [3, 3]
-    # What acting takes, and in each round the 7 that it said; in the third a validation too.
-    steps = read_table(run.metrics_file, 'model_steps')
-    acting = programs.workload.per_action
-    assert steps[0].tolist() == [200 * acting + 7, 400 * acting + 14, 800 * acting + 21]
-    assert np.isfinite(read_table(run.metrics_file, 'validation_return')[:, 2]).all()
+    state = programs.initial_state()
+    models = {name: values[0] for name, values in state.models.items()}  # of the first seed
+    for episode, loss in enumerate(read_table(run.metrics_file, 'q_loss')[0]):
+        both = {name: state.models[name].at[0].set(values) for name, values in models.items()}
+        _, recorded = programs.play('train', state._replace(models=both), (), [episode])
+        errors = errors_of(models, jax.device_get(recorded))
+        np.testing.assert_allclose(loss, errors.min(), rtol=1e-3)
+        best = np.argmin(errors)
+        models = {name: p + 0.5 * (p[best] - p) for name, p in models.items()}
+    for name, values in models.items():
+        np.testing.assert_allclose(saved.state.models[name][0], values, rtol=1e-4)
 
 
-def test_the_new_models_are_those_that_act(tmp_path):
-    """Its second episode is that of plain MPPI which believes what the first one taught it."""
-    config = tiny_config(agent='identification', episodes=2, **{'training.validation_episodes': 0})
-    run = mpq_jax.train(config, tmp_path / 'run')
-    programs, _, _ = load_run(run.path)
-    fresh = programs.initial_state()
-    learned = fresh._replace(models=jax.tree.map(lambda p: p + HALF_WAY * (0.7 - p), fresh.models))
-    for models, first in ((fresh, 0), (learned, 1)):
-        summary, _ = programs.play('train', models, (), np.array([first]))
-        played = np.asarray(summary.episode_return)[:, 0]
-        returns = read_table(run.metrics_file, 'return')[:, first]
-        np.testing.assert_allclose(played, returns, rtol=1e-4)
-    old, _ = programs.play('train', fresh, (), np.array([1]))
-    assert not np.allclose(old.episode_return[:, 0], returns, rtol=1e-4)
+def test_rows_validation_and_model_steps_are_those_of_any_run(run):
+    steps, acting = read_table(run.metrics_file, 'model_steps'), load_run(run.path)[0].workload
+    # 200 control steps an episode, and those of one validation episode after the third.
+    assert steps[0].tolist() == [n * acting.per_action for n in (200, 400, 800)]
+    validated = read_table(run.metrics_file, 'validation_return')
+    assert np.isfinite(validated[:, 2]).all() and np.isnan(validated[:, :2]).all()
 
 
-def test_it_is_resumed_labelled_and_controls(tmp_path):
-    whole = mpq_jax.train(tiny_config(agent='identification', episodes=3), tmp_path / 'whole')
-    part = tiny_config(agent='identification', episodes=1)
-    mpq_jax.train(part, tmp_path / 'part')
-    resumed = mpq_jax.train(
-        tiny_config(agent='identification', episodes=3), tmp_path / 'part', resume=True
-    )
+def test_it_is_resumed_labelled_and_controls(run, tmp_path):
+    fields = {'training.validation_interval': 3}
+    mpq_jax.train(config_of(1, **fields), tmp_path / 'part')
+    resumed = mpq_jax.train(config_of(3, **fields), tmp_path / 'part', resume=True)
     for name in ('return', 'q_loss', 'model_steps'):
-        wanted = read_table(whole.metrics_file, name)
+        wanted = read_table(run.metrics_file, name)
         assert np.array_equal(read_table(resumed.metrics_file, name), wanted)
-    assert mpq_jax.evaluate(whole.path, 1)['agent'] == 'identification'
-    action = mpq_jax.load_controller(whole.path).act([0.1], [0.0])
+    assert mpq_jax.evaluate(run.path, 1)['agent'] == 'identification'
+    action = mpq_jax.load_controller(run.path).act([0.1], [0.0])
     assert action.shape == (1,) and np.abs(action).max() <= 1.0
 
 
-def test_one_that_cannot_be_is_refused_before_anything_runs(tmp_path):
-    mpq_jax.register_algorithm('identification', make_identification, learns=False)
-    with pytest.raises(mpq_jax.ConfigError, match=r'agent .*identification.*update'):
-        mpq_jax.train(tiny_config(agent='identification'), tmp_path / 'run')
+def test_one_that_cannot_be_is_refused_before_anything_runs(make_identification, tmp_path):
+    mpq_jax.register_algorithm('unsure', make_identification, learns=False)
+    try:
+        with pytest.raises(mpq_jax.ConfigError, match=r'agent .*unsure.*update'):
+            mpq_jax.train(tiny_config(agent='unsure'), tmp_path / 'run')
+    finally:
+        AGENTS.pop('unsure')
     assert not (tmp_path / 'run').exists()
     with pytest.raises(mpq_jax.ConfigError, match=r'agent.*guessing.*identification'):
         mpq_jax.preset('pendulum', 'guessing')

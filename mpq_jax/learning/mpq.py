@@ -32,7 +32,7 @@ def make_mpq(config: Config, simulator: Simulator) -> Algorithm:
 
 def make_playing(config: Config, simulator: Simulator) -> Algorithm:
     """An agent that learns nothing: a planner alone, or no control. Raises ConfigError."""
-    agent = make_agent(config, simulator, None)
+    agent = make_agent(config, simulator)
     return Algorithm(agent, agent, lambda numbers, key, models, _: MemberState(key, models))
 
 

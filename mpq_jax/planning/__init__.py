@@ -1,6 +1,6 @@
 """How an action comes to be: plans are sampled, rolled out, scored, weighted; free energies."""
 
-from mpq_jax.planning.agent import Agent, QParams
+from mpq_jax.planning.agent import Agent, QParams, make_agent
 from mpq_jax.planning.free_energy import free_energy
 from mpq_jax.planning.mppi import plan, state_value
 from mpq_jax.planning.planner import Candidates, Planner, Update
@@ -14,6 +14,7 @@ __all__ = [
     'Update',
     'free_energy',
     'load_planner',
+    'make_agent',
     'plan',
     'state_value',
 ]

@@ -95,7 +95,7 @@ class Agent:
         return self.planner.first_action(plan), self.planner.shift(plan), info
 
 
-def make_agent(config: Config, simulator: Simulator, network: Network | None) -> Agent:
+def make_agent(config: Config, simulator: Simulator, network: Network | None = None) -> Agent:
     """The agent that a config names, with the network of one that learns.
 
     Raises:
