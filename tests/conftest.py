@@ -11,14 +11,15 @@ from typing import NamedTuple
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 # Tests compile much and run little: no optimising, and what one process of the suite compiled
 # serves all (workers and the processes that tests start inherit the place).
-QUICK_TO_COMPILE = [
-    '--xla_backend_optimization_level=0',
-    '--xla_llvm_disable_expensive_passes=true',
-    '--xla_cpu_parallel_codegen_split_count=1',
-]
-if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 12):  # later ones know no such flag
-    QUICK_TO_COMPILE.append('--xla_cpu_use_fusion_emitters=false')
-os.environ['XLA_FLAGS'] = ' '.join([os.environ.get('XLA_FLAGS', ''), *QUICK_TO_COMPILE])
+os.environ['XLA_FLAGS'] = ' '.join(
+    [
+        os.environ.get('XLA_FLAGS', ''),
+        '--xla_backend_optimization_level=0',
+        '--xla_llvm_disable_expensive_passes=true',
+        '--xla_cpu_parallel_codegen_split_count=1',
+        *(['--xla_cpu_use_fusion_emitters=false'] if version('jaxlib') < '0.12' else []),  # gone
+    ]
+)
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
     os.environ['JAX_COMPILATION_CACHE_DIR'] = tempfile.mkdtemp(prefix='mpq_jax_tests_')
     os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
