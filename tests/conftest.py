@@ -28,6 +28,8 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
 import jax
 import jax.numpy as jnp
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
@@ -141,6 +143,19 @@ def programs_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assembly, 'Programs', sharing(assembly.Programs))
+        yield
+
+
+@pytest.fixture(scope='module', autouse=True)
+def blank_figures(request):
+    """Drawing takes a second a run: modules that look at figures say `DRAWS = True`."""
+
+    def blank(figure, file, **_):
+        Image.new('RGB', (8, 8), 'white').save(file, 'PNG')
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, 'DRAWS', False):
+            patch.setattr(Figure, 'savefig', blank)
         yield
 
 

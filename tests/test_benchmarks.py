@@ -12,6 +12,8 @@ from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.suite.pendulum import wrap
 from tests.entry_points import run
 
+DRAWS = True
+
 
 def test_benchmark_mppi_writes_what_it_measured(tmp_path):
     path = tmp_path / 'out' / 'result.json'

@@ -17,6 +17,8 @@ from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.training.assembly import make_programs
 from tests.entry_points import ROOT, command, run, tiny_flags
 
+DRAWS = True
+
 
 def resume(path, *flags):
     result = run('train', f'--run_dir={path}', '--resume', *flags)

@@ -144,7 +144,7 @@ def test_baselines_of_a_run_on_randomised_models_can_run():
     config = tiny_config(q_data='dr', **{'training.baselines': True})
     baselines = comparison.baselines(config)
     assert list(baselines) == ['no_control', 'mppi_h3', 'mppi_h32']
-    assert {baseline.validate().q_data for baseline in baselines.values()} == {'real'}
+    assert {baseline.config.q_data for baseline in baselines.values()} == {'real'}
 
 
 def test_nothing_is_traced_for_a_system_that_is_driven_from_outside():

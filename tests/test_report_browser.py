@@ -13,6 +13,8 @@ from mpq_jax.report import write_report
 from tests import report_files
 from tests.report_files import EPISODES, INJECTION, returns
 
+DRAWS = True
+
 webdriver = pytest.importorskip('selenium.webdriver', reason='selenium is not installed')
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 pytestmark = pytest.mark.skipif(

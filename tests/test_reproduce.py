@@ -18,6 +18,8 @@ from mpq_jax.sweep.grid import Grid
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from tests.entry_points import run
 
+DRAWS = True
+
 QUIET = Console(quiet=True)
 GREY_PIXEL = (0x7D, 0x8A, 0x94)
 

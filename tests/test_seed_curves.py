@@ -6,6 +6,8 @@ import pytest
 from mpq_jax.base.statistics import confidence_interval
 from mpq_jax.figures import plots, seed_curves
 
+DRAWS = True
+
 
 def test_no_curve_is_dropped_and_grey_is_no_controls():
     labels = ['no control', *(f'MPQ H={h}' for h in range(12))]

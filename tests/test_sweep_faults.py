@@ -17,10 +17,10 @@ def test_a_directory_of_something_else_is_refused(tmp_path):
 def test_a_cell_that_fails_does_not_take_the_others_with_it(tmp_path, monkeypatch):
     train = launch.train
 
-    def sometimes(config, *args, **kwargs):
-        if config.planner.horizon == 2:
+    def sometimes(batch, *args, **kwargs):
+        if batch.config.planner.horizon == 2:
             raise RuntimeError('the machine caught fire')
-        return train(config, *args, **kwargs)
+        return train(batch, *args, **kwargs)
 
     monkeypatch.setattr(launch, 'train', sometimes)
     with pytest.raises(

@@ -17,6 +17,8 @@ from mpq_jax.runs.metrics import COLUMNS, WALL_TIME_COLUMNS, read_rows, read_tab
 from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config
 
+DRAWS = True
+
 
 @pytest.fixture(scope='module')
 def batch_and_alone():
