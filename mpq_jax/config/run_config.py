@@ -23,6 +23,8 @@ class PhysicsConfig:
 
     backend: str = 'auto'  # 'mjx'; 'mujoco': native, on all cores; 'equations': hand-written
     impl: str = 'jax'  # MJX implementation
+    # MJX's step, number by number: 'on', 'off'; 'auto' where that pays (dynamics/straight_line).
+    straight_line: str = 'auto'
     timestep: float = 0.0  # seconds a physics step
     solver_iterations: int = 0
     line_search_iterations: int = 0  # of each solver iteration
@@ -30,6 +32,7 @@ class PhysicsConfig:
     def validate(self, where: str) -> None:
         check_choice(f'{where}.backend', self.backend, ('auto', 'mjx', 'mujoco', 'equations'))
         check_choice(f'{where}.impl', self.impl, ('jax',))
+        check_choice(f'{where}.straight_line', self.straight_line, ('auto', 'on', 'off'))
         check_between(f'{where}.timestep', self.timestep, 0.0, None)
         for name in ('solver_iterations', 'line_search_iterations'):
             check_at_least(f'{where}.{name}', getattr(self, name), 0)

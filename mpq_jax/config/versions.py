@@ -5,7 +5,7 @@ from typing import Any
 
 from mpq_jax.base.validation import ConfigError
 
-VERSION = 2
+VERSION = 3
 
 # Version 1 -> 2: the planner's belief and how much is computed at once have rooms of their own.
 RENAMED = {
@@ -36,4 +36,7 @@ def migrated(fields: Mapping[str, Any]) -> dict[str, Any]:
     version = fields.get('version', 1)
     if version not in range(1, VERSION + 1):
         raise ConfigError('version', version, f'at most {VERSION}, what this mpq_jax knows')
-    return renamed({name: value for name, value in fields.items() if name != 'version'})
+    now = renamed({name: value for name, value in fields.items() if name != 'version'})
+    if version < 3:  # what was begun on arrays goes on there, to the bit
+        now = {f'{which}_physics.straight_line': 'off' for which in ('planner', 'real')} | now
+    return now

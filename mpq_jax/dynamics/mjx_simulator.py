@@ -22,6 +22,7 @@ from mpq_jax.dynamics.mujoco_model import (
 )
 from mpq_jax.dynamics.simulator import Simulator, State
 from mpq_jax.dynamics.specialize import specialize
+from mpq_jax.dynamics.straight_line import written_out
 from mpq_jax.tasks import Reading, Task
 
 with contextlib.redirect_stdout(io.StringIO()):  # its import prints that Warp is absent
@@ -86,8 +87,12 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     model = simulator.true_model()
     state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
     control = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
-    folded_step = specialize(physics_step, model, state, control)
-    return dataclasses.replace(simulator, read=specialize(read, model, state))
+    examples = model, state, control
+    form = written_out(specialize(physics_step, *examples), physics.straight_line, *examples)
+    folded_step = form.step
+    return dataclasses.replace(
+        simulator, read=specialize(read, model, state), form=form.description
+    )
 
 
 def _warn_of_slow_compiling(task: Task, mj_model: mujoco.MjModel) -> None:

@@ -47,8 +47,14 @@ class Simulator:
     read: Callable[[Model, State], Reading]
     # Values by parameter name, [D] each -> a model with leading axis D. Host side; build once.
     make_models: Callable[[Mapping[str, np.ndarray]], Model]
+    form: str = ''  # how a physics step is computed, where there is a choice
     # (model, state, actions [T, nu]) -> trajectory, where a backend has more than `step` to offer.
     trajectory: Callable[[Model, State, jax.Array], Trajectory] | None = None
+
+    @property
+    def description(self) -> str:
+        """'mjx (straight-line, 90 operations)'."""
+        return self.backend + (f' ({self.form})' if self.form else '')
 
     def state(self, start: Start) -> State:
         """The physics state at rest in time: no activation, no warm start."""

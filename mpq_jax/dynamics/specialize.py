@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, DropVar, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 
+from mpq_jax.dynamics.ending_loops import ending
+
 
 def specialize(fn: Callable, *examples) -> Callable:
     """The same function for arguments shaped like the examples, without its constant part.
@@ -70,6 +72,9 @@ def _inlined(closed: ClosedJaxpr) -> ClosedJaxpr:
             if equation.primitive.name in ('jit', 'pjit') and isinstance(body, ClosedJaxpr):
                 results = visit(body.jaxpr, body.consts, given)
             else:
+                if equation.primitive.name == 'while':
+                    ends = ending(equation.params['body_jaxpr'])
+                    equation = equation.replace(params={**equation.params, 'body_jaxpr': ends})
                 results = [x if isinstance(x, DropVar) else Var(x.aval) for x in equation.outvars]
                 equations.append(equation.replace(invars=given, outvars=results))
             atoms |= zip(equation.outvars, results, strict=True)

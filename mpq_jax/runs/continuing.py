@@ -4,8 +4,12 @@ from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Batch, overrides
 
 # Fields that a continued run may change. Of training.*, validation_* moves which parameters are
-# best by validation; execution.* moves rounding; the rest shapes nothing that is computed.
-_MAY_CHANGE = ('episodes', 'training.', 'execution.')
+# best by validation; execution.* and straight_line move rounding; the rest shapes nothing that is
+# computed.
+_MAY_CHANGE = (
+    'episodes', 'training.', 'execution.', 'planner_physics.straight_line',
+    'real_physics.straight_line',
+)  # fmt: skip
 _FIXED = ('training.validation_episodes',)  # whose returns the state holds
 
 

@@ -71,6 +71,14 @@ class Programs:
         return self.algorithm.play
 
     @property
+    def physics(self) -> dict[str, str]:
+        """Who runs on which physics."""
+        driven = self.config.real_system
+        real = self.real.description if driven == 'simulated' else driven
+        planner = {'planner': self.agent.simulator.description} if self.agent.planner else {}
+        return planner | {'real system': real}
+
+    @property
     def compile_seconds(self) -> float:
         return sum(program.compile_seconds for program in self.compiler.compiled.values())
 

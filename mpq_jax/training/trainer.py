@@ -59,12 +59,14 @@ def train(
     if resume:
         run.read_config()
     else:
-        run.create(batch, settings_chosen_on=programs.real.task.settings_chosen_on)
+        chosen_on = programs.real.task.settings_chosen_on
+        run.create(batch, settings_chosen_on=chosen_on, physics=programs.physics)
     label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
     driven = contextlib.closing(programs.collector)
     with only_writer(run.path), reporter, stop_on_signals() as stop, driven:
         remove_leftovers(run.path)
+        reporter.say(f'{label}: ' + ', '.join(f'{k} on {v}' for k, v in programs.physics.items()))
         stop.before_exit = programs.collector.close
         hooks = programs.compiler.hooks
         hooks.on_compile, hooks.on_failure = reporter.compiling, reporter.say
