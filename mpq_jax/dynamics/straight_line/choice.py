@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 
 from mpq_jax.base.validation import TaskError
+from mpq_jax.dynamics.straight_line.interpreter import MOST_TURNS
 from mpq_jax.dynamics.straight_line.transform import straight_line
 
 # Measured on a CPU (BUILD_NOTES.md): up to here it is faster and compiles as fast, where no loop
@@ -52,5 +53,9 @@ def written_out(step: Callable, wanted: str, *examples) -> Form:
 def _is_large(step: Callable, examples) -> bool:
     """Seen before it is taken apart, which takes seconds for a large one."""
     equations = jax.make_jaxpr(step)(*examples).jaxpr.eqns
-    names = {equation.primitive.name for equation in equations}
-    return len(equations) > MOST_OPERATIONS or bool(names & {'while', 'scan', 'cond'})
+    return len(equations) > MOST_OPERATIONS or any(map(_is_loop, equations))
+
+
+def _is_loop(equation) -> bool:
+    turns = equation.params.get('length', 0)
+    return equation.primitive.name == 'while' or turns > MOST_TURNS

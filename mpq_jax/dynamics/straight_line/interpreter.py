@@ -21,7 +21,7 @@ ELEMENTWISE = {
     'xor',
 }  # fmt: skip
 _INLINED = ('jit', 'pjit', 'closed_call', 'core_call', 'custom_jvp_call', 'custom_vjp_call')
-_MOST_TURNS = 4  # of a loop of known length that is written out
+MOST_TURNS = 4  # of a loop of known length that is written out
 
 
 def interpret(graph: Graph, closed: ClosedJaxpr, arrays: Sequence[np.ndarray]) -> Arrays:
@@ -139,7 +139,7 @@ def _conditional(graph: Graph, arrays: Arrays, params: dict[str, Any], outputs) 
 
 def _scan(graph: Graph, arrays: Arrays, params: dict[str, Any], outputs) -> Arrays | None:
     """A short loop, written out."""
-    if params['length'] > _MOST_TURNS:
+    if params['length'] > MOST_TURNS:
         return loops.counted_loop(graph, interpret, arrays, params, outputs)
     consts, carried = params['num_consts'], params['num_carry']
     fixed, carry = arrays[:consts], arrays[consts : consts + carried]
