@@ -109,6 +109,8 @@ def test_only_what_gains_is_written_out(pendulum):
     ball = mpq_jax.load_task('ball_in_cup')
     assert make_simulator(ball, PhysicsConfig('mjx')).form == 'arrays'
     assert make_simulator(pendulum, PhysicsConfig('mjx', straight_line='off')).form == 'arrays'
+    runge_kutta = make_simulator(small_models.make_task('cartpole', 'RK4'), PhysicsConfig('mjx'))
+    assert runge_kutta.form == 'straight-line, 511 operations'
     with pytest.raises(ConfigError, match=r'planner_physics\.straight_line = .yes.'):
         mpq_jax.set_fields(mpq_jax.preset(), {'planner_physics.straight_line': 'yes'}).validate()
 

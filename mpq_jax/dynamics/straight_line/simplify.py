@@ -40,8 +40,12 @@ def folded(name: str, values: list[Any], dtype: np.dtype, params: dict[str, Any]
             return _BINARY[name](*values)
         if name in _LOGICAL:
             return _LOGICAL[name][dtype != np.bool_](*values)
-        if name == 'div' and np.issubdtype(dtype, np.floating):
-            return np.divide(*values)
+        if name in ('div', 'rem') and (np.issubdtype(dtype, np.floating) or values[1] != 0):
+            rest = np.fmod(*values)
+            if name == 'rem':
+                return rest
+            whole = np.issubdtype(dtype, np.integer)
+            return (values[0] - rest) // values[1] if whole else np.divide(*values)
         if name == 'integer_pow':
             return values[0] ** dtype.type(params['y'])
         if name == 'convert_element_type' and not _truncates(values[0], dtype):
