@@ -21,7 +21,9 @@ REAL_SYSTEMS = ['simulated', 'mujoco', 'gymnasium', 'own']
 class PhysicsConfig:
     """How one copy of the system is simulated; 0 and 'auto' mean: as the task says."""
 
-    backend: str = 'auto'  # 'mjx'; 'mujoco': native, on all cores; 'equations': hand-written
+    # 'mjx'; 'mujoco': native, on all cores; 'equations': hand-written; 'jax': MJX or equations.
+    # 'auto': of a real system 'jax'; of a planner the faster one (`dynamics.for_planner`).
+    backend: str = 'auto'
     impl: str = 'jax'  # MJX implementation
     # MJX's step, number by number: 'on', 'off'; 'auto' where that pays (dynamics/straight_line).
     straight_line: str = 'auto'
@@ -30,7 +32,9 @@ class PhysicsConfig:
     line_search_iterations: int = 0  # of each solver iteration
 
     def validate(self, where: str) -> None:
-        check_choice(f'{where}.backend', self.backend, ('auto', 'mjx', 'mujoco', 'equations'))
+        check_choice(
+            f'{where}.backend', self.backend, ('auto', 'jax', 'mjx', 'mujoco', 'equations')
+        )
         check_choice(f'{where}.impl', self.impl, ('jax',))
         check_choice(f'{where}.straight_line', self.straight_line, ('auto', 'on', 'off'))
         check_between(f'{where}.timestep', self.timestep, 0.0, None)

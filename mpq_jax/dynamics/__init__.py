@@ -3,7 +3,7 @@
 Physics are pure functions; `make_simulator` picks the backend that a config names.
 """
 
-from mpq_jax.dynamics.backends import make_simulator, steps_per_control
+from mpq_jax.dynamics.backends import for_planner, make_simulator, steps_per_control
 from mpq_jax.dynamics.simulator import (
     Model,
     Rollout,
@@ -23,6 +23,7 @@ __all__ = [
     'Trajectory',
     'all_finite',
     'ending',
+    'for_planner',
     'make_simulator',
     'rollout',
     'steps_per_control',

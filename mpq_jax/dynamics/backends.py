@@ -1,5 +1,11 @@
 """Physics as pure functions: `make_simulator` picks the backend that a config names."""
 
+import dataclasses
+
+import jax
+import mujoco
+import numpy as np
+
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics.equations_simulator import make_equations_simulator
 from mpq_jax.dynamics.mujoco_model import load_model, physics_steps_per_control
@@ -7,6 +13,8 @@ from mpq_jax.dynamics.native_simulator import make_native_simulator
 from mpq_jax.dynamics.simulator import Simulator
 from mpq_jax.tasks import Task
 from mpq_jax.tasks.check import check_task
+
+_MOST_FREE = 8  # degrees of freedom: a seven-joint arm's step is 3164 operations
 
 
 def _make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
@@ -35,6 +43,39 @@ def make_simulator(task: Task, physics: PhysicsConfig | None = None) -> Simulato
     return _BACKENDS[_backend(task, physics)](task, physics)
 
 
+def for_planner(task: Task, physics: PhysicsConfig) -> PhysicsConfig:
+    """The physics that a planner is given where its config says 'auto'.
+
+    On an accelerator MJX. On a CPU MJX for models of up to `_MOST_FREE` degrees of freedom in which
+    nothing touches or limits anything, whose step can be written out number by number; native
+    MuJoCo for the others. Equations where a task has nothing else.
+
+    Raises:
+      TaskError: the MJCF cannot be loaded.
+    """
+    if physics.backend != 'auto' or task.mjcf is None or jax.default_backend() != 'cpu':
+        return physics
+    model = load_model(task, physics)
+    free = model.nv <= _MOST_FREE and not _is_constrained(model)
+    return dataclasses.replace(physics, backend='mjx' if free else 'mujoco')
+
+
+def _is_constrained(model: mujoco.MjModel) -> bool:
+    """Whether a solver has anything to do: contacts, limits, dry friction, equalities."""
+    off = model.opt.disableflags
+    if off & mujoco.mjtDisableBit.mjDSBL_CONSTRAINT:
+        return False
+    touches = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+    contacts = (model.npair > 0 or touches.sum() > 1) and not (
+        off & mujoco.mjtDisableBit.mjDSBL_CONTACT
+    )
+    others = [
+        model.jnt_limited, model.tendon_limited, model.dof_frictionloss, model.tendon_frictionloss,
+        model.eq_active0,
+    ]  # fmt: skip
+    return bool(contacts or any(np.any(each) for each in others))
+
+
 def steps_per_control(task: Task, physics: PhysicsConfig) -> int:
     """Physics steps a control step of the task's simulator, without building it.
 
@@ -47,6 +88,6 @@ def steps_per_control(task: Task, physics: PhysicsConfig) -> int:
 
 
 def _backend(task: Task, physics: PhysicsConfig) -> str:
-    if physics.backend == 'auto':
+    if physics.backend in ('auto', 'jax'):
         return 'equations' if task.mjcf is None else 'mjx'
     return physics.backend

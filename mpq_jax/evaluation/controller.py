@@ -12,7 +12,7 @@ from mpq_jax.base import keys
 from mpq_jax.base.compilation import compile, program_errors
 from mpq_jax.base.validation import ConfigError, check_between
 from mpq_jax.config import BasePlannerConfig, Config
-from mpq_jax.dynamics import Model, make_simulator
+from mpq_jax.dynamics import Model, for_planner, make_simulator
 from mpq_jax.dynamics.randomization import episode_models, planner_models
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.planning.agent import Agent, QParams, make_agent
@@ -114,7 +114,8 @@ def make_controller(config: Config) -> Controller:
     config.validate()
     if config.learns:
         raise ConfigError('agent', config.agent, "'mppi' here; load a trained run for the others")
-    simulator = make_simulator(load_task(config.task), config.planner_physics)
+    task = load_task(config.task)
+    simulator = make_simulator(task, for_planner(task, config.planner_physics))
     config = memory.with_chunks(config, simulator, 1)
     models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
     return Controller(_arrays(config.planner), make_agent(config, simulator, None), (), models)

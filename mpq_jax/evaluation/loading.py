@@ -26,7 +26,7 @@ def load_run(
     """
     run = RunDirectory(run_dir)
     batch = run.read_batch(task)
-    programs = make_programs(batch, real_systems)
+    programs = make_programs(batch, real_systems, run.planner_backend)
     if not run.checkpoints.is_dir():
         raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
     checkpointer = Checkpointer(run.checkpoints, read_only=True)

@@ -101,6 +101,15 @@ class RunDirectory:
         """Episodes of the last training that ran to its end; 0 where none did."""
         return self.read_manifest().get('finished_episodes', 0)
 
+    @property
+    def planner_backend(self) -> str:
+        """What its planner's physics are, by the record of its start; 'jax' before there was one.
+
+        Runs that were begun earlier took MJX, or a task's equations, for 'auto'.
+        """
+        physics = self.read_manifest().get('physics', {})
+        return str(physics.get('planner', 'jax')).split(' ')[0]
+
     def read_manifest(self) -> dict[str, Any]:
         """What the manifest holds; nothing where it cannot be read."""
         try:

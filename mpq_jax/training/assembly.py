@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Batch, Config
-from mpq_jax.dynamics import Simulator, make_simulator, steps_per_control
+from mpq_jax.dynamics import Simulator, for_planner, make_simulator, steps_per_control
 from mpq_jax.dynamics.randomization import prior_range
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.environments.registry import system_maker
@@ -54,13 +54,18 @@ def count_work(runs: Config | Batch) -> Workload:
         return Workload.of(batch, task, steps_per_control(task, config.planner_physics))
 
 
-def make_programs(runs: Config | Batch, real_systems: Sequence[RealSystem] | None = ()) -> Programs:
+def make_programs(
+    runs: Config | Batch,
+    real_systems: Sequence[RealSystem] | None = (),
+    planner_backend: str = '',
+) -> Programs:
     """Builds simulators, algorithm and programs from what is validated.
 
     Args:
       runs: a config, or a batch of several values of it.
       real_systems: one a member, where config.real_system is 'own'; None where no real system is
         going to be driven, and none need be there.
+      planner_backend: what a run that goes on had where its config says 'auto'; '' for a new one.
 
     Raises:
       ConfigError, TaskError: what cannot be built, named before anything compiles.
@@ -69,7 +74,7 @@ def make_programs(runs: Config | Batch, real_systems: Sequence[RealSystem] | Non
     config, task = batch.config, check(batch)
     if real_systems is not None:
         _check_real_systems(batch, task, real_systems)
-    real, simulator = _simulators(config, task)
+    real, simulator = _simulators(config, task, planner_backend)
     stepwise = config.real_system != 'simulated'
     # Native MuJoCo uses all cores by itself.
     native = stepwise or 'mujoco' in (simulator.backend, real.backend)
@@ -91,7 +96,7 @@ def make_programs(runs: Config | Batch, real_systems: Sequence[RealSystem] | Non
     return Programs(batch, batch.configs(), algorithm, real, compiler, collector, at_once)
 
 
-def _simulators(config: Config, task: Task) -> tuple[Simulator, Simulator]:
+def _simulators(config: Config, task: Task, had: str) -> tuple[Simulator, Simulator]:
     """Of the real system and of the planner; one serves both where they are the same."""
     driven = config.real_system != 'simulated'
     if driven and task.mjcf is not None and config.real_physics.backend == 'auto':
@@ -100,7 +105,13 @@ def _simulators(config: Config, task: Task) -> tuple[Simulator, Simulator]:
         real = _physics(task, dataclasses.replace(config, real_physics=shapes), 'real_physics')
     else:
         real = _physics(task, config, 'real_physics')
-    return real, real if config.agent == 'none' else _physics(task, config, 'planner_physics')
+    if config.agent == 'none':
+        return real, real
+    physics = config.planner_physics
+    if physics.backend == 'auto' and had:
+        physics = dataclasses.replace(physics, backend=had)
+    chosen = dataclasses.replace(config, planner_physics=for_planner(task, physics))
+    return real, _physics(task, chosen, 'planner_physics')
 
 
 def _physics(task: Task, config: Config, which: str) -> Simulator:

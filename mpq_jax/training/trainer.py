@@ -54,8 +54,8 @@ def train(
       Stopped: Ctrl-C or SIGTERM came; the run can be resumed.
     """
     batch = Batch.of(runs).validate()
-    config, programs = batch.config, make_programs(batch, real_systems)
-    run = RunDirectory(run_dir)
+    config, run = batch.config, RunDirectory(run_dir)
+    programs = make_programs(batch, real_systems, run.planner_backend if resume else '')
     if resume:
         run.read_config()
     else:

@@ -1,0 +1,64 @@
+"""The planner's physics where nobody says which: the faster one here, and the same on resume."""
+
+import json
+
+import jax
+import pytest
+
+import mpq_jax
+from mpq_jax.benchmarks import small_models
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.dynamics import backends, for_planner
+from mpq_jax.evaluation.loading import load_run
+from mpq_jax.training.assembly import make_programs
+from tests.conftest import lq_task, tiny_config
+
+WORLD = '<mujoco>{}<worldbody>{}<body><joint name="j" type="slide"/><geom size=".1"/></body>'
+MOTOR = '</worldbody><actuator><motor joint="j" ctrlrange="-1 1"/></actuator></mujoco>'
+
+
+def plant(extra='', options=''):
+    mjcf = WORLD.format(options, extra) + MOTOR
+    return lq_task(mjcf=mjcf, equations=None, action_size=None)
+
+
+@pytest.mark.parametrize(
+    ('task', 'backend'),
+    [
+        (mpq_jax.load_task('pendulum'), 'mjx'),
+        (small_models.make_task('arm'), 'mjx'),
+        (mpq_jax.load_task('ball_in_cup'), 'mujoco'),
+        (mpq_jax.load_task('franka_drawer'), 'mujoco'),
+        (plant(), 'mjx'),  # one body, with nothing to touch
+        (plant('<geom type="plane" size="1 1 1"/>'), 'mujoco'),
+        (plant('<geom type="plane" size="1 1 1" contype="0" conaffinity="0"/>'), 'mjx'),
+        (plant('<body><joint range="-1 1" limited="true"/><geom size="0.1"/></body>'), 'mujoco'),
+        (plant('<body><joint range="-1 1" limited="true"/><geom size="0.1"/></body>',
+               '<option><flag constraint="disable"/></option>'), 'mjx'),
+        (plant('<body><joint/><geom size=".1" contype="0" conaffinity="0"/></body>' * 8), 'mujoco'),
+        (lq_task(), 'auto'),  # it has equations alone
+    ],
+)  # fmt: skip
+def test_on_a_cpu_what_a_solver_has_to_do_decides(task, backend):
+    assert for_planner(task, PhysicsConfig()).backend == backend
+    assert for_planner(task, PhysicsConfig('mjx')).backend == 'mjx'
+
+
+def test_on_an_accelerator_it_is_mjx(monkeypatch):
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    assert for_planner(mpq_jax.load_task('ball_in_cup'), PhysicsConfig()).backend == 'auto'
+
+
+def test_a_run_says_it_and_keeps_it(tmp_path, monkeypatch, capsys):
+    config = tiny_config(episodes=1, **{'planner_physics.backend': 'auto'})
+    run = mpq_jax.train(config, tmp_path / 'run')
+    physics = json.loads(run.manifest_file.read_text())['physics']
+    assert physics['planner'].startswith('mjx (straight-line, 9')
+    assert physics['real system'] == 'equations' and run.planner_backend == 'mjx'
+    assert f'planner on {physics["planner"]}, real system on equations' in capsys.readouterr().out
+    monkeypatch.setattr(backends, '_MOST_FREE', 0)  # as where another one is the faster
+    assert make_programs(config).agent.simulator.backend == 'mujoco'
+    assert load_run(run.path)[0].agent.simulator.backend == 'mjx'
+    mpq_jax.train(mpq_jax.set_fields(config, {'episodes': 2}), run.path, resume=True)
+    run.record(physics={})  # from before it was recorded
+    assert run.planner_backend == 'jax'
