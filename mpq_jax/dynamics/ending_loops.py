@@ -39,7 +39,7 @@ def alone(surrounding: Jaxpr, equation: JaxprEqn):
     body = equation.replace(invars=inputs)
     jaxpr = surrounding.replace(
         constvars=[], invars=inputs, outvars=list(equation.outvars), eqns=[body],
-        effects=equation.effects, debug_info=None,
+        effects=equation.effects,
     )  # fmt: skip
     return jaxpr_as_fun(ClosedJaxpr(jaxpr, []))
 
