@@ -15,7 +15,7 @@ from mpq_jax.environments.stepwise import StepwiseRunner
 from mpq_jax.runs.checkpoint import Checkpointer
 from mpq_jax.runs.metrics import COLUMNS, WALL_TIME_COLUMNS, read_rows, read_table
 from mpq_jax.training.assembly import make_programs
-from tests.conftest import lq_task, tiny_config
+from tests.conftest import lq_task, tiny_config, tiny_lq_config
 
 DRAWS = True
 
@@ -123,7 +123,7 @@ def test_nothing_is_traced_again_after_the_first_episodes(tmp_path):
             return reading.qpos[0] ** 2
 
         mpq_jax.register_task('counting', lambda: lq_task(name='counting', cost=cost))
-        config = tiny_config(**{'task': 'counting', 'episodes': episodes, 'num_seeds': 1})
+        config = tiny_lq_config(task='counting', episodes=episodes, num_seeds=1)
         mpq_jax.train(config, tmp_path / str(episodes))
         counts.append(len(traces))
 
