@@ -1,14 +1,16 @@
 """The planner's physics where nobody says which: the faster one here, and the same on resume."""
 
 import json
+import re
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 import mpq_jax
 from mpq_jax.benchmarks import small_models
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.dynamics import backends, for_planner
+from mpq_jax.dynamics import backends, for_planner, make_simulator, rollout
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config
@@ -47,6 +49,19 @@ def test_on_a_cpu_what_a_solver_has_to_do_decides(task, backend):
 def test_on_an_accelerator_it_is_mjx(monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
     assert for_planner(mpq_jax.load_task('ball_in_cup'), PhysicsConfig()).backend == 'auto'
+
+
+@pytest.mark.parametrize(('backend', 'calls'), [('mjx', 0), ('mujoco', 1)])
+def test_an_mjx_program_never_calls_the_host(pendulum, backend, calls):
+    """What native physics does once a rollout, whatever its length."""
+    simulator = make_simulator(pendulum, PhysicsConfig(backend))
+    state = simulator.state(pendulum.reset(jax.random.key(0)))
+
+    def roll(actions):
+        return rollout(simulator, simulator.true_model(), state, actions).costs
+
+    text = jax.jit(roll).lower(jnp.zeros((5, 1))).as_text()
+    assert len(re.findall(r'custom_call @\S*callback', text)) == calls
 
 
 def test_a_run_says_it_and_keeps_it(tmp_path, monkeypatch, capsys):

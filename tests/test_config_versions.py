@@ -31,6 +31,8 @@ def test_a_config_of_51eaf71_is_what_it_was():
     assert batch.variants == ({'belief.bias': 0.25}, {'belief.bias': 0.75})
     assert written['version'] == VERSION and Batch.from_dict(written) == batch
     assert config.planner.name == 'mppi' and config.starts == 'reports'
+    # What was begun on arrays goes on there.
+    assert config.planner_physics.straight_line == config.real_physics.straight_line == 'off'
 
 
 def test_a_newer_config_is_refused(tmp_path):
