@@ -35,7 +35,7 @@ from tests.conftest import tiny_config
         ('learner.target_iterations', -1, 'at least 0'),
         ('learner.polyak', 0.0, 'above 0'),
         ('execution.memory_gib', -1.0, 'at least 0'),
-        ('planner_physics.backend', 'bullet', 'one of auto, mjx, mujoco, equations'),
+        ('planner_physics.backend', 'bullet', 'one of auto, jax, mjx, mujoco, equations'),
         ('planner_model', 'wrong', 'one of biased, true'),
         ('agent', 'mpc', "did you mean 'mppi'|one of mpq"),
         ('num_seeds', 0, 'at least 1'),

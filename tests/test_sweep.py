@@ -19,6 +19,7 @@ from tests.conftest import lq_task, tiny_config
 
 TINY = {
     'task': 'sweep_lq',
+    'agent': 'mppi',  # the quickest to compile; grids are the same to all
     'planner.num_samples': 8,
     'belief.num_draws': 1,
     'learner.num_states': 32,

@@ -33,6 +33,7 @@ from mpq_jax.runs.saved_state import (
 )
 
 _PREFIX = 'episode'
+_ITEMS = ('state', 'record')
 _LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
 _ORBAX = str(Path(ocp.__file__).parent)
 
@@ -74,9 +75,13 @@ class Checkpointer:
             read_only=read_only,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._saved),
         )
-        self._manager = ocp.CheckpointManager(
-            directory.absolute(), options=options, item_names=('state', 'record')
-        )
+        self._manager = self._open(directory.absolute(), options)
+
+    def _open(self, directory: Path, options: Any) -> ocp.CheckpointManager:
+        for _ in range(_LOOKS - 1 if self._read_only else 0):
+            with contextlib.suppress(FileNotFoundError):  # one was replaced as they were listed
+                return ocp.CheckpointManager(directory, options=options, item_names=_ITEMS)
+        return ocp.CheckpointManager(directory, options=options, item_names=_ITEMS)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Starts writing; the arrays are copied first, so they may be donated at once.
@@ -161,7 +166,10 @@ class Checkpointer:
     def _latest(self, template: Any, batch: Batch) -> Found:
         problems: list[str] = []
         if self._read_only:
-            self._manager.reload()
+            try:
+                self._manager.reload()
+            except FileNotFoundError as error:  # one was replaced as they were listed
+                raise RunError(f'{self._directory} changes while it is read: {error}') from error
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:
