@@ -27,9 +27,9 @@ def assert_close(got, want, tolerance=2e-5):
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
 
 
-def both(task):
+def both(task, **fields):
     """Simulators on arrays and straight-line."""
-    physics = [PhysicsConfig('mjx', straight_line=form) for form in ('off', 'on')]
+    physics = [PhysicsConfig('mjx', straight_line=form, **fields) for form in ('off', 'on')]
     return [make_simulator(task, each) for each in physics]
 
 
@@ -57,8 +57,9 @@ def test_a_step_is_that_of_mjx(pendulum):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['ball_in_cup', 'fetch_push', 'franka_drawer'])
 def test_a_step_among_contacts_is_that_of_mjx(name):
-    """Operation by operation: XLA takes minutes to compile so many."""
-    arrays, straight = both(mpq_jax.load_task(name))
+    """One physics step, operation by operation: XLA takes minutes to compile so many."""
+    task = mpq_jax.load_task(name)
+    arrays, straight = both(task, timestep=task.control_timestep)
     model, state, action = jax.tree.map(lambda x: x[0], somewhere(arrays, 1))
     want = jax.jit(arrays.step)(model, state, action)
     with jax.disable_jit():
