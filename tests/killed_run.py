@@ -15,12 +15,13 @@ import mpq_jax
 from mpq_jax.figures import plots
 from mpq_jax.runs import checkpoint, metrics
 from mpq_jax.runs.run_directory import RunDirectory
+from mpq_jax.training.layout import BatchCompiler
 from mpq_jax.training.programs import Programs
 from tests.conftest import tiny_lq_config
 
 # What is under way -> where it is entered, and how long (s) it may last.
 MOMENTS = {
-    'compiling': (Programs, '_call', 2.0),
+    'compiling': (BatchCompiler, 'call', 2.0),
     'collecting': (Programs, 'collect', 0.01),
     'learning': (Programs, 'learn', 0.01),
     'writing a checkpoint': (checkpoint.Checkpointer, 'save', 0.08),

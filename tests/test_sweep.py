@@ -15,7 +15,7 @@ from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Grid, parse_sweeps, product
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.training.assembly import make_programs
-from tests.conftest import lq_task, tiny_config
+from tests.conftest import lq_task, tiny_config, tiny_lq_config
 
 TINY = {
     'task': 'sweep_lq',
@@ -105,9 +105,9 @@ def test_a_variant_in_a_batch_is_that_config_alone():
         state, metrics = programs.learn(state, 0)
         return np.asarray(summary.episode_return), np.asarray(metrics.q_loss)
 
-    together = first_round(mpq_jax.Batch(tiny_config(), variants))
+    together = first_round(mpq_jax.Batch(tiny_lq_config(), variants))
     for v, variant in enumerate(variants):
-        alone = first_round(tiny_config(**variant))
+        alone = first_round(tiny_lq_config(**variant))
         for one, all_of_them in zip(alone, together, strict=True):
             np.testing.assert_allclose(all_of_them[2 * v : 2 * v + 2], one, rtol=1e-4)
     assert not np.allclose(together[0][:2], together[0][2:], rtol=1e-3)
