@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('JAX_TRACEBACK_IN_LOCATIONS_LIMIT', '0')  # a tenth of what lowering takes
 # Tests compile much and run little: no optimising, and what one process of the suite compiled
 # serves all (workers and the processes that tests start inherit the place).
 os.environ['XLA_FLAGS'] = ' '.join(

@@ -75,5 +75,11 @@ def test_a_run_says_it_and_keeps_it(tmp_path, monkeypatch, capsys):
     assert make_programs(config).agent.simulator.backend == 'mujoco'
     assert load_run(run.path)[0].agent.simulator.backend == 'mjx'
     mpq_jax.train(mpq_jax.set_fields(config, {'episodes': 2}), run.path, resume=True)
-    run.record(physics={})  # from before it was recorded
+    manifest = json.loads(run.manifest_file.read_text())
+    del manifest['planner_backend']  # from before it was recorded
+    run.manifest_file.write_text(json.dumps(manifest))
     assert run.planner_backend == 'jax'
+    run.manifest_file.unlink()  # killed before it had one: begun anew as it would have been
+    monkeypatch.undo()
+    mpq_jax.train(mpq_jax.set_fields(config, {'episodes': 3}), run.path, resume=True)
+    assert run.planner_backend == 'mjx'

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax.base.validation import ConfigError
+from mpq_jax.base.validation import ConfigError, TaskError
 from mpq_jax.benchmarks import small_models
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import all_finite, make_simulator, rollout
 from mpq_jax.dynamics.randomization import draw_parameters
-from mpq_jax.dynamics.straight_line import straight_line
+from mpq_jax.dynamics.straight_line import straight_line, written_out
 from mpq_jax.tasks import Start
 
 KEY = jax.random.key(0)
@@ -116,7 +116,7 @@ def test_small_models_move_as_in_native_mujoco(name, integrator):
 @pytest.mark.parametrize('name', ['pendulum', 'acrobot'])
 def test_what_is_not_finite_does_not_come_back(name, value):
     """Though 0 x counts as 0 whatever x is: wherever in the state it stands."""
-    task = small_models.FACTORIES[name]() if name != 'pendulum' else mpq_jax.load_task(name)
+    task = small_models.make_task(name) if name != 'pendulum' else mpq_jax.load_task(name)
     _, straight = both(task)
     step, state = jax.jit(straight.step), straight.state(task.reset(KEY))
     for field in ('qpos', 'qvel'):
@@ -229,10 +229,13 @@ def test_what_is_known_or_said_twice_is_not_computed():
     assert straight_line(wordy, jnp.zeros(2)).operations == 2  # a product, twice added
 
 
-def test_an_effect_is_not_moved(pendulum):
+def test_an_effect_is_not_moved():
     def talks(x):
         jax.debug.print('{}', x)
         return x
 
-    with pytest.raises(NotImplementedError, match='effect'):
+    with pytest.raises(ValueError, match='effect'):
         straight_line(talks, jnp.zeros(1))
+    assert written_out(talks, 'auto', jnp.zeros(1)).description == 'arrays'
+    with pytest.raises(TaskError, match="straight_line cannot be 'on'.*effect"):
+        written_out(talks, 'on', jnp.zeros(1))

@@ -1,7 +1,5 @@
 """Small models in which nothing touches, to measure physics on: written here, from primitives."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
@@ -70,6 +68,3 @@ def make_task(name: str, integrator: str = 'Euler') -> Task:
         ),
         mjcf=_FREE.format(name=name, integrator=integrator, bodies=bodies, motors=motors),
     )
-
-
-FACTORIES = {name: functools.partial(make_task, name) for name in NAMES}

@@ -7,8 +7,9 @@ from mpq_jax.config import Config
 from mpq_jax.config.agents import AGENTS, AgentKind
 from mpq_jax.dynamics import Simulator
 from mpq_jax.learning import learner
-from mpq_jax.learning.algorithm import Algorithm
-from mpq_jax.learning.mpq import make_mpq, make_playing
+from mpq_jax.learning.algorithm import Algorithm, MemberState
+from mpq_jax.learning.mpq import make_mpq
+from mpq_jax.planning.agent import make_agent
 
 
 class AlgorithmMaker(NamedTuple):
@@ -17,6 +18,12 @@ class AlgorithmMaker(NamedTuple):
     make: Callable[[Config, Simulator], Algorithm]  # for the planner's physics; ConfigError
     # Control steps of the planner's models in one learning round of one member.
     round_steps: Callable[[Config], int] = lambda config: 0
+
+
+def make_playing(config: Config, simulator: Simulator) -> Algorithm:
+    """An agent that learns nothing: a planner alone, or no control. Raises ConfigError."""
+    agent = make_agent(config, simulator)
+    return Algorithm(agent, agent, lambda numbers, key, models, _: MemberState(key, models))
 
 
 _MPQ = AlgorithmMaker(make_mpq, lambda config: learner.plan_steps(config.planner, config.learner))

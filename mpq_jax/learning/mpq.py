@@ -30,12 +30,6 @@ def make_mpq(config: Config, simulator: Simulator) -> Algorithm:
     )
 
 
-def make_playing(config: Config, simulator: Simulator) -> Algorithm:
-    """An agent that learns nothing: a planner alone, or no control. Raises ConfigError."""
-    agent = make_agent(config, simulator)
-    return Algorithm(agent, agent, lambda numbers, key, models, _: MemberState(key, models))
-
-
 def _init(
     config: Config, agent: Agent, numbers: Numbers, key, models: Model, transition: Transition
 ) -> MemberState:

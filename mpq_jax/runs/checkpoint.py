@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,6 @@ from mpq_jax.runs.saved_state import (
 )
 
 _PREFIX = 'episode'
-_ITEMS = ('state', 'record')
 _LOOKS = 5  # of a reader beside a run that keeps few checkpoints and replaces them
 _ORBAX = str(Path(ocp.__file__).parent)
 
@@ -75,13 +75,16 @@ class Checkpointer:
             read_only=read_only,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._saved),
         )
-        self._manager = self._open(directory.absolute(), options)
+        self._manager = self._looking(lambda: ocp.CheckpointManager(
+            directory.absolute(), options=options, item_names=('state', 'record')
+        ))  # fmt: skip
 
-    def _open(self, directory: Path, options: Any) -> ocp.CheckpointManager:
+    def _looking(self, look: Callable) -> Any:
+        """A reader beside a run that replaces what it looks at looks again."""
         for _ in range(_LOOKS - 1 if self._read_only else 0):
-            with contextlib.suppress(FileNotFoundError):  # one was replaced as they were listed
-                return ocp.CheckpointManager(directory, options=options, item_names=_ITEMS)
-        return ocp.CheckpointManager(directory, options=options, item_names=_ITEMS)
+            with contextlib.suppress(RunError, FileNotFoundError):
+                return look()
+        return look()
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Starts writing; the arrays are copied first, so they may be donated at once.
@@ -158,18 +161,12 @@ class Checkpointer:
           ConfigError: it was made with another config.
         """
         batch = Batch.of(runs)
-        for _ in range(_LOOKS - 1 if self._read_only else 0):
-            with contextlib.suppress(RunError):  # all of them were replaced since we looked
-                return self._latest(template, batch)
-        return self._latest(template, batch)
+        return self._looking(lambda: self._latest(template, batch))
 
     def _latest(self, template: Any, batch: Batch) -> Found:
         problems: list[str] = []
         if self._read_only:
-            try:
-                self._manager.reload()
-            except FileNotFoundError as error:  # one was replaced as they were listed
-                raise RunError(f'{self._directory} changes while it is read: {error}') from error
+            self._manager.reload()
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
             try:

@@ -60,7 +60,14 @@ class RunDirectory:
         with self._writing():
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self.config_file, batch.to_json())
-            write_atomically(self.manifest_file, json.dumps(manifest() | facts, indent=2) + '\n')
+        self.describe(**facts)
+
+    def describe(self, **facts: Any) -> None:
+        """Writes the manifest, where there is none: a run may be killed before it has one."""
+        with self._writing():
+            if not self.manifest_file.exists():
+                content = json.dumps(manifest() | facts, indent=2)
+                write_atomically(self.manifest_file, content + '\n')
 
     def read_config(self, task: str | None = None) -> Config:
         """What the members of an existing run share; as `read_batch`."""
@@ -103,12 +110,15 @@ class RunDirectory:
 
     @property
     def planner_backend(self) -> str:
-        """What its planner's physics are, by the record of its start; 'jax' before there was one.
+        """Its planner's physics, by the record of its start; '' where it never came to one.
 
-        Runs that were begun earlier took MJX, or a task's equations, for 'auto'.
+        Runs that were begun before it was recorded took MJX, or a task's equations, for 'auto'.
         """
-        physics = self.read_manifest().get('physics', {})
-        return str(physics.get('planner', 'jax')).split(' ')[0]
+        return (
+            self.read_manifest().get('planner_backend', 'jax')
+            if self.manifest_file.exists()
+            else ''
+        )
 
     def read_manifest(self) -> dict[str, Any]:
         """What the manifest holds; nothing where it cannot be read."""

@@ -56,11 +56,16 @@ def train(
     batch = Batch.of(runs).validate()
     config, run = batch.config, RunDirectory(run_dir)
     programs = make_programs(batch, real_systems, run.planner_backend if resume else '')
+    facts = {
+        'settings_chosen_on': programs.real.task.settings_chosen_on,
+        'physics': programs.physics,
+        'planner_backend': programs.agent.simulator.backend,
+    }
     if resume:
         run.read_config()
+        run.describe(**facts)
     else:
-        chosen_on = programs.real.task.settings_chosen_on
-        run.create(batch, settings_chosen_on=chosen_on, physics=programs.physics)
+        run.create(batch, **facts)
     label = label or agent_label(config)
     reporter = reporter or Reporter(label, config.episodes, console)
     driven = contextlib.closing(programs.collector)

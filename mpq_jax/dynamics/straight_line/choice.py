@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
+from jax.extend.core import Jaxpr
 
 from mpq_jax.base.validation import TaskError
 from mpq_jax.dynamics.straight_line.interpreter import MOST_TURNS
-from mpq_jax.dynamics.straight_line.transform import straight_line
+from mpq_jax.dynamics.straight_line.transform import take_apart, trace
 
 # Measured on a CPU (BUILD_NOTES.md): up to here it is faster and compiles as fast, where no loop
 # of unknown length, such as a constraint solver's, is left.
@@ -19,7 +19,6 @@ class Form(NamedTuple):
 
     step: Callable
     description: str  # 'arrays', or 'straight-line, 90 operations'
-    straight: bool
 
 
 def written_out(step: Callable, wanted: str, *examples) -> Form:
@@ -27,33 +26,33 @@ def written_out(step: Callable, wanted: str, *examples) -> Form:
 
     Args:
       step: a pure function of small arrays, without its constant part (`specialize`).
-      wanted: 'on', 'off', or 'auto': where no loop and nothing that cannot be taken apart is left,
-        and `MOST_OPERATIONS` are not exceeded.
+      wanted: 'on', 'off', or 'auto': where no loop, no effect and nothing that cannot be taken
+        apart is left, and `MOST_OPERATIONS` are not exceeded.
       *examples: arguments, or their shapes and types.
 
     Raises:
       TaskError: 'on', and the step has an effect that may not be moved.
     """
-    arrays = Form(step, 'arrays', False)
-    if wanted == 'off' or (wanted == 'auto' and _is_large(step, examples)):
+    arrays = Form(step, 'arrays')
+    if wanted == 'off':
+        return arrays
+    traced = trace(step, *examples)
+    if wanted == 'auto' and (traced.closed.effects or _is_large(traced.closed.jaxpr)):
         return arrays
     try:
-        straight = straight_line(step, *examples)
-    except NotImplementedError as error:
-        if wanted == 'on':
-            raise TaskError(f'physics cannot be straight_line: {error}') from error
-        return arrays
+        straight = take_apart(traced)
+    except ValueError as error:
+        raise TaskError(f"physics.straight_line cannot be 'on': {error}") from error
     few = straight.operations <= MOST_OPERATIONS and not straight.loops and not straight.calls
     if wanted == 'auto' and not few:
         return arrays
     said = f'straight-line, {straight.operations} operations'
-    return Form(straight, said + ' and a loop' * bool(straight.loops), True)
+    return Form(straight, said + ' and a loop' * bool(straight.loops))
 
 
-def _is_large(step: Callable, examples) -> bool:
+def _is_large(jaxpr: Jaxpr) -> bool:
     """Seen before it is taken apart, which takes seconds for a large one."""
-    equations = jax.make_jaxpr(step)(*examples).jaxpr.eqns
-    return len(equations) > MOST_OPERATIONS or any(map(_is_loop, equations))
+    return len(jaxpr.eqns) > MOST_OPERATIONS or any(map(_is_loop, jaxpr.eqns))
 
 
 def _is_loop(equation) -> bool:

@@ -53,7 +53,7 @@ class Graph:
         if found is not None:
             return found
         key = sorted(inputs) if name in _SYMMETRIC else inputs
-        described = tuple(sorted((k, str(v)) for k, v in params.items()))
+        described = str(params) if params else ''
         return self._shared(
             (name, tuple(key), dtype.str, described),
             Node('scalar', tuple(inputs), dtype, (primitive, params)),
@@ -116,10 +116,10 @@ class Graph:
             node = self.nodes[i]
             given = [values[k] for k in node.inputs]
             if node.kind == 'constant':
-                values[i] = node.payload
+                values[i] = jax.numpy.asarray(node.payload)
             elif node.kind == 'scalar':
                 primitive, params = node.payload
-                values[i] = primitive.bind(*_typed(given), **params)
+                values[i] = primitive.bind(*given, **params)
             elif node.kind in ('call', 'loop'):
                 values[i] = node.payload(*given)
             elif node.kind == 'part':
@@ -135,10 +135,6 @@ class Graph:
     def _new(self, node: Node) -> int:
         self.nodes.append(node)
         return len(self.nodes) - 1
-
-
-def _typed(values: list[Any]) -> list[Any]:
-    return [jax.numpy.asarray(v) if isinstance(v, np.generic) else v for v in values]
 
 
 def _named_primitives() -> dict[str, tuple[Any, dict[str, Any]]]:

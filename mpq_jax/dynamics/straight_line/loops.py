@@ -55,14 +55,14 @@ class Loop:
         part.outputs.extend(_flat(results))
         return part
 
-    def unchanging(self, closed: ClosedJaxpr, consts: Arrays) -> set[int]:
-        """The places that no turn changes, and so need not be carried."""
+    def body(self, closed: ClosedJaxpr, consts: Arrays) -> tuple[Part, set[int]]:
+        """What one turn does, and the places that none changes, which it need not carry."""
         fixed = set(range(len(self.start)))
         while True:
             body = self.part(closed, consts, fixed)
             changed = {i for i in fixed if body.outputs[i] != self._captured(body, self.start[i])}
             if not changed:
-                return fixed
+                return body, fixed
             fixed -= changed
 
     def emit(self, parts: Sequence[Part], run: Callable, carried: list[int]) -> list[int]:
@@ -113,8 +113,7 @@ def while_loop(
     for_condition, for_body = params['cond_nconsts'], params['body_nconsts']
     condition_consts, body_consts = arrays[:for_condition], arrays[for_condition:][:for_body]
     loop = Loop(graph, interpret, arrays[for_condition + for_body :])
-    fixed = loop.unchanging(params['body_jaxpr'], body_consts)
-    body = loop.part(params['body_jaxpr'], body_consts, fixed)
+    body, fixed = loop.body(params['body_jaxpr'], body_consts)
     condition = loop.part(params['cond_jaxpr'], condition_consts, fixed)
     carried = sorted(body.carried)
 
@@ -140,7 +139,7 @@ def counted_loop(
     if not len(first) == len(outputs) == params['num_carry']:
         return None
     loop = Loop(graph, interpret, first)
-    body = loop.part(closed, consts, loop.unchanging(closed, consts))
+    body, _ = loop.body(closed, consts)
     carried = sorted(body.carried)
 
     def run(evaluate, first):

@@ -3,10 +3,11 @@
 import collections
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from mpq_jax.dynamics.straight_line.graph import Graph
 from mpq_jax.dynamics.straight_line.interpreter import interpret, pack, unpack
@@ -28,6 +29,21 @@ class StraightLine:
         return self.run(*args)
 
 
+class Traced(NamedTuple):
+    """A function as JAX traced it."""
+
+    closed: ClosedJaxpr
+    shapes: list[jax.ShapeDtypeStruct]  # of the arguments' leaves
+    output: Any  # shapes of what it returns
+
+
+def trace(fn: Callable, *examples) -> Traced:
+    """A function of arguments shaped like the examples."""
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), examples)
+    closed, output = jax.make_jaxpr(fn, return_shape=True)(*shapes)
+    return Traced(closed, jax.tree.leaves(shapes), output)
+
+
 def straight_line(fn: Callable, *examples) -> StraightLine:
     """The same function for arguments shaped like the examples, of scalars.
 
@@ -36,11 +52,17 @@ def straight_line(fn: Callable, *examples) -> StraightLine:
       *examples: arrays or `jax.ShapeDtypeStruct`s in the arguments' shapes and types.
 
     Raises:
-      NotImplementedError: `fn` has an effect.
+      ValueError: `fn` has an effect, such as printing, which may not be moved.
     """
-    leaves, structure = jax.tree.flatten(examples)
-    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in leaves]
-    traced, output = jax.make_jaxpr(fn, return_shape=True)(*jax.tree.unflatten(structure, shapes))
+    return take_apart(trace(fn, *examples))
+
+
+def take_apart(traced: Traced) -> StraightLine:
+    """What was traced, of scalars. Raises ValueError as `straight_line`."""
+    closed, shapes, output = traced
+    if closed.effects:
+        effects = ', '.join(sorted(map(str, closed.effects)))
+        raise ValueError(f'it has effects, which may not be moved: {effects}')
     graph = Graph()
     inputs = [
         np.array([graph.input(s.dtype) for _ in range(int(np.prod(s.shape)))], np.int64).reshape(
@@ -48,7 +70,7 @@ def straight_line(fn: Callable, *examples) -> StraightLine:
         )
         for s in shapes
     ]
-    results = interpret(graph, traced, inputs)
+    results = interpret(graph, closed, inputs)
     wanted = [int(i) for array in results for i in array.reshape(-1)]
     used = [graph.nodes[i] for i in graph.needed(wanted)]
     output_leaves, output_structure = jax.tree.flatten(output)
