@@ -237,5 +237,5 @@ def test_an_effect_is_not_moved():
     with pytest.raises(ValueError, match='effect'):
         straight_line(talks, jnp.zeros(1))
     assert written_out(talks, 'auto', jnp.zeros(1)).description == 'arrays'
-    with pytest.raises(TaskError, match="straight_line cannot be 'on'.*effect"):
+    with pytest.raises(TaskError, match=r"straight_line cannot be 'on'.*effect"):
         written_out(talks, 'on', jnp.zeros(1))

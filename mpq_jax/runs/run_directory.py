@@ -114,11 +114,9 @@ class RunDirectory:
 
         Runs that were begun before it was recorded took MJX, or a task's equations, for 'auto'.
         """
-        return (
-            self.read_manifest().get('planner_backend', 'jax')
-            if self.manifest_file.exists()
-            else ''
-        )
+        if not self.manifest_file.exists():
+            return ''
+        return self.read_manifest().get('planner_backend', 'jax')
 
     def read_manifest(self) -> dict[str, Any]:
         """What the manifest holds; nothing where it cannot be read."""
