@@ -14,7 +14,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.dynamics import make_simulator, native_simulator
+from mpq_jax.dynamics import make_simulator, native_rollouts
 from mpq_jax.runs.metrics import COLUMNS
 from mpq_jax.runs.run_directory import RunDirectory
 from tests.conftest import tiny_config
@@ -42,15 +42,15 @@ def test_simulators_share_their_threads(pendulum):
 @pytest.mark.parametrize('calls', [[2] * 10, [6, 6, 6]])
 def test_models_that_were_long_not_used_are_let_go(pendulum, monkeypatch, calls):
     """At most four stay, or as many as a call needs."""
-    alive, edited = weakref.WeakSet(), native_simulator.edited_model
+    alive, edited = weakref.WeakSet(), native_rollouts.edited_model
 
     def counted(*args):
         model = edited(*args)
         alive.add(model)
         return model
 
-    monkeypatch.setattr(native_simulator, '_MOST_MODELS', 4)
-    monkeypatch.setattr(native_simulator, 'edited_model', counted)
+    monkeypatch.setattr(native_rollouts, '_MOST_MODELS', 4)
+    monkeypatch.setattr(native_rollouts, 'edited_model', counted)
     simulator = make_simulator(pendulum, PhysicsConfig('mujoco'))
     for i, count in enumerate(calls):
         masses = np.linspace(0.5, 1.5, count) + 0.01 * i
