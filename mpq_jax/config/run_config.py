@@ -15,6 +15,7 @@ from mpq_jax.config.planner_config import (
 # One program an episode; step by step on native MuJoCo or Gymnasium's environment (fetch_push);
 # one's own that `train` is given; and what `register_real_system` adds.
 REAL_SYSTEMS = ['simulated', 'mujoco', 'gymnasium', 'own']
+WARP_GRAPH_MODES = ('auto', 'none', 'jax', 'warp', 'warp_staged', 'warp_staged_ex')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,22 +25,33 @@ class PhysicsConfig:
     # 'mjx'; 'mujoco': native, on all cores; 'equations': hand-written; 'jax': MJX or equations.
     # 'auto': of a real system 'jax'; of a planner the faster one (`dynamics.for_planner`).
     backend: str = 'auto'
-    impl: str = 'jax'  # MJX implementation
+    impl: str = 'jax'  # MJX's: 'jax', or 'warp', which needs the extra `warp`
     # MJX's step, number by number: 'on', 'off'; 'auto' where that pays (dynamics/straight_line).
     straight_line: str = 'auto'
     timestep: float = 0.0  # seconds a physics step
     solver_iterations: int = 0
     line_search_iterations: int = 0  # of each solver iteration
+    # Warp's buffers for one trajectory, and how its work is queued on a GPU (MJX's names; 'auto':
+    # MJX's choice). 0: estimated by native MuJoCo (dynamics/warp).
+    warp_contacts: int = 0  # contacts, and pairs of geoms that are near each other
+    warp_constraints: int = 0
+    warp_graph_mode: str = 'auto'
 
     def validate(self, where: str) -> None:
         check_choice(
             f'{where}.backend', self.backend, ('auto', 'jax', 'mjx', 'mujoco', 'equations')
         )
-        check_choice(f'{where}.impl', self.impl, ('jax',))
+        check_choice(f'{where}.impl', self.impl, ('jax', 'warp'))
         check_choice(f'{where}.straight_line', self.straight_line, ('auto', 'on', 'off'))
         check_between(f'{where}.timestep', self.timestep, 0.0, None)
-        for name in ('solver_iterations', 'line_search_iterations'):
+        counts = 'solver_iterations', 'line_search_iterations', 'warp_contacts', 'warp_constraints'
+        for name in counts:
             check_at_least(f'{where}.{name}', getattr(self, name), 0)
+        check_choice(f'{where}.warp_graph_mode', self.warp_graph_mode, WARP_GRAPH_MODES)
+        if self.impl == 'warp' and self.straight_line == 'on':
+            raise ConfigError(
+                f'{where}.straight_line', 'on', f"'auto' or 'off' where {where}.impl is 'warp'"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,13 +48,15 @@ def for_planner(task: Task, physics: PhysicsConfig) -> PhysicsConfig:
 
     On an accelerator MJX. On a CPU MJX for models of up to `_MOST_FREE` degrees of freedom in which
     nothing touches or limits anything, whose step can be written out number by number; native
-    MuJoCo for the others. Equations where a task has nothing else.
+    MuJoCo for the others. MJX where it is to run on Warp. Equations where a task has nothing else.
 
     Raises:
       TaskError: the MJCF cannot be loaded.
     """
     if physics.backend != 'auto' or task.mjcf is None or jax.default_backend() != 'cpu':
         return physics
+    if physics.impl == 'warp':
+        return dataclasses.replace(physics, backend='mjx')
     model = load_model(task, physics)
     free = model.nv <= _MOST_FREE and not _is_constrained(model)
     return dataclasses.replace(physics, backend='mjx' if free else 'mujoco')

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import warnings
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,7 @@ from mpq_jax.dynamics.mujoco_model import (
 from mpq_jax.dynamics.simulator import Simulator, State
 from mpq_jax.dynamics.specialize import specialize
 from mpq_jax.dynamics.straight_line import written_out
+from mpq_jax.dynamics.warp import WarpPhysics
 from mpq_jax.tasks import Reading, Task
 
 with contextlib.redirect_stdout(io.StringIO()):  # its import prints that Warp is absent
@@ -39,16 +42,23 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     """
     mj_model = load_model(task, physics)
     _warn_of_slow_compiling(task, mj_model)
-    nominal = _put(task, mj_model, physics)
-    data = _Data(mj_model, physics)
+    warp = WarpPhysics(task, mj_model, physics) if physics.impl == 'warp' else None
+    put = functools.partial(_put, task, warp)
+    nominal = put(mj_model)
+    data = _Data(mj_model, warp)
     control_of = control_law(task, mj_model)
-    randomized = _RandomizedLeaves(task, mj_model, physics)
+    randomized = _RandomizedLeaves(task, mj_model, put)
     timestep = mj_model.opt.timestep
     num_steps = physics_steps_per_control(task, mj_model)
 
-    def physics_step(leaves, state: State, control):
+    def advance(blank, leaves, state: State, control):
         model = randomized.merge(nominal, leaves)
-        after = mjx.step(model, data.of(state, control))
+        return mjx.step(model, data.of(blank, state, control))
+
+    advanced = warp.in_one_batch(advance) if warp else functools.partial(advance, data.blank)
+
+    def physics_step(leaves, state: State, control):
+        after = advanced(leaves, state._replace(variables=()), control)
         qpos, qvel = after.qpos, after.qvel
         if task.after_physics_step is not None:
             qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
@@ -69,8 +79,12 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     def read(leaves, state: State) -> Reading:
         if not data.sensors:
             return Reading(state.qpos, state.qvel, {})
-        model = randomized.merge(nominal, leaves)
-        here = mjx.forward(model, data.of(state, jnp.zeros(mj_model.nu)))
+        rest = jnp.zeros(mj_model.nu)
+        if warp:  # a step is one forward pass, and says what it lost
+            here = advanced(leaves, state._replace(variables=()), rest)
+        else:
+            model = randomized.merge(nominal, leaves)
+            here = mjx.forward(model, data.of(data.blank, state, rest))
         return data.reading(state, here.sensordata)
 
     simulator = Simulator(
@@ -84,6 +98,9 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         read=read,
         make_models=randomized.stack,
     )
+    if warp:  # a call into Warp: there is nothing to take apart
+        folded_step = physics_step
+        return dataclasses.replace(simulator, form=warp.description)
     model = simulator.true_model()
     state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
     control = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
@@ -108,22 +125,26 @@ def _warn_of_slow_compiling(task: Task, mj_model: mujoco.MjModel) -> None:
         )
 
 
-def _put(task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig) -> mjx.Model:
+def _put(task: Task, warp: WarpPhysics | None, mj_model: mujoco.MjModel) -> mjx.Model:
     try:
-        return mjx.put_model(mj_model, impl=physics.impl)
+        return warp.put(mj_model) if warp else mjx.put_model(mj_model, impl='jax')
     except NotImplementedError as error:
-        raise TaskError(f'task {task.name!r}: MJX cannot simulate its MJCF: {error}') from error
+        others = "backend 'mujoco' (--planner_backend=mujoco)"
+        others += '' if warp else " or planner_physics.impl='warp'"
+        raise TaskError(
+            f'task {task.name!r}: MJX cannot simulate its MJCF: {error}; {others} may'
+        ) from error
 
 
 class _Data:
     """Between the state of a simulator and `mjx.Data`."""
 
-    def __init__(self, mj_model: mujoco.MjModel, physics: PhysicsConfig):
-        self._blank = mjx.make_data(mj_model, impl=physics.impl)
+    def __init__(self, mj_model: mujoco.MjModel, warp: WarpPhysics | None):
+        self.blank = warp.blank() if warp else mjx.make_data(mj_model, impl='jax')
         self.sensors = sensor_slices(mj_model)
 
-    def of(self, state: State, control) -> mjx.Data:
-        return self._blank.replace(
+    def of(self, blank: mjx.Data, state: State, control) -> mjx.Data:
+        return blank.replace(
             qpos=state.qpos,
             qvel=state.qvel,
             act=state.act,
@@ -138,7 +159,7 @@ class _Data:
     @property
     def trajectory_bytes(self) -> int:
         """An estimate, checked against a compiled program in the tests: MJX's data, twice."""
-        return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(self._blank))
+        return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(self.blank))
 
 
 class _RandomizedLeaves:
@@ -148,8 +169,8 @@ class _RandomizedLeaves:
     depend on it (inverse weights, tendon lengths) follow.
     """
 
-    def __init__(self, task: Task, mj_model: mujoco.MjModel, physics: PhysicsConfig):
-        self._task, self._mj_model, self._physics = task, mj_model, physics
+    def __init__(self, task: Task, mj_model: mujoco.MjModel, put: Callable):
+        self._task, self._mj_model, self._put = task, mj_model, put
         self._names = [p.name for p in task.parameters]
         nominal = task.true_parameters
         ends = [nominal | {p.name: value} for p in task.parameters for value in (p.low, p.high)]
@@ -177,7 +198,7 @@ class _RandomizedLeaves:
 
     def _leaves(self, values: dict[str, float]) -> list[jax.Array]:
         edited = edited_model(self._task, self._mj_model, values)
-        return jax.tree.leaves(_put(self._task, edited, self._physics))
+        return jax.tree.leaves(self._put(edited))
 
     def _differing(self, values: dict[str, float]) -> list[np.ndarray]:
         if self._fields is None:
@@ -191,9 +212,7 @@ class _RandomizedLeaves:
 
         Reading them there takes microseconds a model, `mjx.put_model` about 28 ms.
         """
-        paths, _ = jax.tree_util.tree_flatten_with_path(
-            _put(self._task, self._mj_model, self._physics)
-        )
+        paths, _ = jax.tree_util.tree_flatten_with_path(self._put(self._mj_model))
         names = [jax.tree_util.keystr(paths[place][0], simple=True) for place in self._places]
         for values, leaves in probes:
             edited = edited_model(self._task, self._mj_model, values)

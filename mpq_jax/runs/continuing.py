@@ -4,11 +4,11 @@ from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Batch, overrides
 
 # Fields that a continued run may change. Of training.*, validation_* moves which parameters are
-# best by validation; execution.* and straight_line move rounding; the rest shapes nothing that is
-# computed.
+# best by validation; execution.*, straight_line and Warp's buffers move rounding; the rest shapes
+# nothing that is computed.
 _MAY_CHANGE = (
     'episodes', 'training.', 'execution.', 'planner_physics.straight_line',
-    'real_physics.straight_line',
+    'real_physics.straight_line', 'planner_physics.warp_', 'real_physics.warp_',
 )  # fmt: skip
 _FIXED = ('training.validation_episodes',)  # whose returns the state holds
 

@@ -1,0 +1,223 @@
+"""MuJoCo Warp in the place of MJX's own implementation: against native MuJoCo, on a CPU.
+
+Warp compiles a kernel when it is first used, and keeps it: the first run takes minutes.
+"""
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+import pytest
+
+import mpq_jax
+from mpq_jax.base.batching import map_in_chunks
+from mpq_jax.base.compilation import program_errors
+from mpq_jax.base.validation import ConfigError, RunError, TaskError
+from mpq_jax.config import PhysicsConfig
+from mpq_jax.dynamics import for_planner, make_simulator, rollout
+from mpq_jax.dynamics.mujoco_model import load_model
+from mpq_jax.dynamics.randomization import draw_parameters
+from mpq_jax.dynamics.warp import buffers_for
+from tests.conftest import lq_task
+from tests.test_franka_drawer import native_step, scripted_action
+
+STARTS, DRAWS = 2, 3
+# Both solvers to their ends: where one is stopped early, the other stands elsewhere.
+CONVERGED = {'solver_iterations': 100, 'line_search_iterations': 50}
+
+# What MJX's own implementation refuses: an upright cylinder on a box, pushed, and a mesh that comes
+# down with a corner first on another cylinder.
+STAND = """
+<mujoco>
+  <option timestep="0.005"/>
+  <asset><mesh name="top" vertex="0 0 -.1  .1 .1 .1  -.1 .1 .1  0 -.1 .1"/></asset>
+  <worldbody>
+    <geom name="table" type="box" size="1 1 .1" pos="0 0 -.1" friction=".4"/>
+    <geom name="stump" type="cylinder" size=".2 .1" pos="0 2 .1"/>
+    <body pos="0 0 .11">
+      <joint name="x" type="slide" axis="1 0 0"/><joint name="z" type="slide" axis="0 0 1"/>
+      <geom type="cylinder" size=".05 .1" mass="1" friction=".4"/>
+    </body>
+    <body pos="0.03 2.02 .35">
+      <joint type="slide" axis="0 0 1"/><geom type="mesh" mesh="top" mass="0.5"/>
+    </body>
+  </worldbody>
+  <actuator><motor joint="x" ctrllimited="true" ctrlrange="-8 8"/></actuator>
+</mujoco>
+"""
+
+
+def stand():
+    return lq_task(
+        name='stand',
+        equations=None,
+        mjcf=STAND,
+        control_timestep=0.01,
+        reset=lambda key: mpq_jax.Start(jnp.zeros(3), jnp.zeros(3)),
+    )
+
+
+def on_warp(**fields):
+    pytest.importorskip('warp', reason="needs the extra warp: pip install -e '.[warp]'")
+    return PhysicsConfig(backend='mjx', impl='warp', **{**CONVERGED, **fields})
+
+
+def native_contacts(task, physics, starts, actions):
+    """The most contacts of a state on plans `[N, T, nu]` with the true parameters."""
+    model, most = load_model(task, physics), 0
+    low, high = model.actuator_ctrlrange.T
+    for qpos, qvel in zip(starts.qpos, starts.qvel, strict=True):
+        for plan in actions:
+            data = mujoco.MjData(model)
+            data.qpos[:], data.qvel[:] = qpos, qvel
+            for action in np.asarray(plan):
+                data.ctrl[:] = (low + high) / 2 + (high - low) / 2 * action
+                for _ in range(round(task.control_timestep / model.opt.timestep)):
+                    mujoco.mj_step(model, data)
+                    most = max(most, data.ncon)
+    return most
+
+
+def rollouts(simulator, values, starts, actions, chunk=0):
+    """Of plans on model draws: `[starts, draws, ...]`, nested as a planner nests them."""
+    models = simulator.make_models(values)
+    models = jax.tree.map(lambda x: x[np.arange(DRAWS) % len(x)], models)
+
+    def of_start(start):
+        state = simulator.state(start)
+
+        def one(item):
+            model, plan = item
+            return rollout(simulator, model, state, plan, keep=True)
+
+        return map_in_chunks(one, (models, actions), chunk)
+
+    return jax.jit(jax.vmap(of_start))(starts)
+
+
+def compare(task, starts, actions, **fields):
+    """Trajectories `[starts, draws, ...]` on Warp and native, of plans `[draws, T, nu]`."""
+    physics = on_warp(**fields)
+    native = PhysicsConfig(backend='mujoco', **{**CONVERGED, **fields})
+    assert native_contacts(task, native, starts, actions) > 0  # or nothing much is compared
+    values = draw_parameters(task, jax.random.key(1), DRAWS)
+    ours = rollouts(make_simulator(task, physics), values, starts, actions, chunk=2)
+    theirs = rollouts(make_simulator(task, native), values, starts, actions)
+    np.testing.assert_allclose(ours.costs, theirs.costs, rtol=1e-5, atol=1e-5)
+    return ours.along, theirs.along
+
+
+def begun(task):
+    return jax.vmap(task.reset)(jax.random.split(jax.random.key(2), STARTS))
+
+
+def random_plans(steps, actions):
+    return jax.random.uniform(jax.random.key(3), (DRAWS, steps, actions), minval=-1)
+
+
+def test_a_cylinder_stands_on_a_box_and_a_mesh_on_a_cylinder():
+    """A push of 0.4 s, sliding and landing: positions within 1 um, velocities within 10 um/s."""
+    task = stand()
+    ours, theirs = compare(task, begun(task), random_plans(40, 1))
+    assert (np.ptp(theirs.states.qpos, axis=(0, 1, 2)) > 0.01).all()
+    np.testing.assert_allclose(ours.states.qpos, theirs.states.qpos, atol=1e-6)
+    np.testing.assert_allclose(ours.states.qvel, theirs.states.qvel, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_ball_in_cup_moves_as_natively():
+    """Random models, the ball among the walls: 20 control steps within 2 um and 20 um/s."""
+    task = mpq_jax.load_task('ball_in_cup')
+    ours, theirs = compare(task, begun(task), random_plans(20, 2), timestep=0.01)
+    assert np.ptp(theirs.states.qpos[..., 2:]) > 0.1
+    np.testing.assert_allclose(ours.states.qpos, theirs.states.qpos, atol=2e-6)
+    np.testing.assert_allclose(ours.states.qvel, theirs.states.qvel, atol=2e-5)
+
+
+@pytest.mark.slow
+def test_the_drawer_is_pulled_as_natively():
+    """Random models, two states in which fingers touch the bar, five control steps of the pull."""
+    task = mpq_jax.load_task('franka_drawer')
+    states, actions = pulled(task)
+    starts = mpq_jax.Start(jnp.float32(states[:, :8]), jnp.float32(states[:, 8:]))
+    plans = actions + 0.1 * random_plans(5, 7)
+    ours, theirs = compare(task, starts, plans, timestep=0.02)
+    assert np.ptp(theirs.states.qpos[..., 7], axis=-1).max() > 0.01
+    np.testing.assert_allclose(ours.states.qpos, theirs.states.qpos, atol=5e-6)
+    np.testing.assert_allclose(ours.states.qvel, theirs.states.qvel, atol=5e-5)
+    for name, values in ours.readings.sensors.items():
+        np.testing.assert_allclose(values, theirs.readings.sensors[name], atol=5e-5)
+
+
+def pulled(task):
+    """Of a script that opens the drawer: states `[2, 16]` in contact, actions `[5, 7]` from one."""
+    model = load_model(task, PhysicsConfig(timestep=0.02, **CONVERGED))
+    data, states, actions, contacts = mujoco.MjData(model), [], [], []
+    data.qpos[:] = task.reset(jax.random.key(4)).qpos
+    mujoco.mj_forward(model, data)
+    for _ in range(60):
+        states.append(np.concatenate([data.qpos, data.qvel]))
+        contacts.append(data.ncon)
+        actions.append(scripted_action(model, data))
+        native_step(model, data, actions[-1])
+    touching = np.flatnonzero(contacts[:50])
+    at = touching[len(touching) // 2]
+    return np.array(states)[[at, touching[-1]]], np.float32(actions[at : at + 5])
+
+
+def test_what_is_lost_ends_the_program_and_names_the_field(tmp_path):
+    task = stand()
+    for field, value in {'warp_contacts': 1, 'warp_constraints': 2}.items():
+        simulator = make_simulator(task, on_warp(**{field: value}))
+        assert f'{value} con' in simulator.description
+        wanted = rf'planner_physics\.{field} = {value} .* more'
+        with pytest.raises(RunError, match=wanted), program_errors():
+            found = rollouts(simulator, {}, begun(task), random_plans(20, 1))
+            jax.block_until_ready(found.costs)
+
+
+def test_estimates_hold_what_native_mujoco_counts():
+    """Five times as long as the estimate looked, from other starts; what is stated is taken."""
+    task, physics = mpq_jax.load_task('ball_in_cup'), PhysicsConfig(timestep=0.01)
+    model = load_model(task, physics)
+    found = buffers_for(task, model, physics)
+    actions = random_plans(100, 2)
+    assert 0 < native_contacts(task, physics, begun(task), actions) <= found.contacts // 2
+    assert buffers_for(task, model, PhysicsConfig(warp_contacts=5)) == (5, found.constraints)
+    assert buffers_for(task, model, PhysicsConfig(warp_contacts=5, warp_constraints=6)) == (5, 6)
+
+
+def test_a_planner_runs_on_warp_where_that_is_asked_for():
+    """On a CPU as well, where 'auto' would be native MuJoCo."""
+    physics = for_planner(stand(), PhysicsConfig(impl='warp'))
+    assert physics.backend == 'mjx' and physics.impl == 'warp'
+
+
+def test_what_mjx_cannot_collide_names_what_can():
+    with pytest.raises(TaskError, match=r"CYLINDER.*BOX.*planner_backend=mujoco.*impl='warp'"):
+        make_simulator(stand(), PhysicsConfig(backend='mjx'))
+
+
+@pytest.mark.parametrize(
+    ('fields', 'said'),
+    [
+        ({'impl': 'wrap'}, "impl = 'wrap' .* did you mean 'warp'"),
+        ({'impl': 'warp', 'straight_line': 'on'}, "straight_line = 'on' .* impl is 'warp'"),
+        ({'warp_contacts': -1}, 'warp_contacts = -1 .* at least 0'),
+        ({'warp_graph_mode': 'wrap'}, "warp_graph_mode = 'wrap'"),
+    ],
+)
+def test_fields_that_cannot_be_used_are_named(fields, said):
+    with pytest.raises(ConfigError, match=said):
+        PhysicsConfig(**fields).validate('planner_physics')
+
+
+def test_without_warp_the_field_and_the_install_are_named(monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(ConfigError, match=r"impl = 'warp' .*pip install 'mujoco-mjx\[warp\]'"):
+        make_simulator(stand(), PhysicsConfig(backend='mjx', impl='warp'))
+
+
+def test_graph_modes_that_a_cpu_does_not_have_are_named():
+    with pytest.raises(ConfigError, match=r"warp_graph_mode = 'warp_staged' .* on a CPU"):
+        make_simulator(stand(), on_warp(warp_graph_mode='warp_staged'))
