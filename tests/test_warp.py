@@ -12,13 +12,13 @@ import pytest
 import mpq_jax
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import program_errors
-from mpq_jax.base.validation import ConfigError, RunError, TaskError
+from mpq_jax.base.validation import RunError
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.dynamics import for_planner, make_simulator, rollout
+from mpq_jax.dynamics import make_simulator, rollout
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import draw_parameters
-from mpq_jax.dynamics.warp import buffers_for
-from tests.conftest import lq_task
+from mpq_jax.runs.metrics import read_rows
+from tests.conftest import lq_task, tiny_lq_config
 from tests.test_franka_drawer import native_step, scripted_action
 
 STARTS, DRAWS = 2, 3
@@ -165,7 +165,7 @@ def pulled(task):
     return np.array(states)[[at, touching[-1]]], np.float32(actions[at : at + 5])
 
 
-def test_what_is_lost_ends_the_program_and_names_the_field(tmp_path):
+def test_what_is_lost_ends_the_program_and_names_the_field():
     task = stand()
     for field, value in {'warp_contacts': 1, 'warp_constraints': 2}.items():
         simulator = make_simulator(task, on_warp(**{field: value}))
@@ -176,48 +176,28 @@ def test_what_is_lost_ends_the_program_and_names_the_field(tmp_path):
             jax.block_until_ready(found.costs)
 
 
-def test_estimates_hold_what_native_mujoco_counts():
-    """Five times as long as the estimate looked, from other starts; what is stated is taken."""
-    task, physics = mpq_jax.load_task('ball_in_cup'), PhysicsConfig(timestep=0.01)
-    model = load_model(task, physics)
-    found = buffers_for(task, model, physics)
-    actions = random_plans(100, 2)
-    assert 0 < native_contacts(task, physics, begun(task), actions) <= found.contacts // 2
-    assert buffers_for(task, model, PhysicsConfig(warp_contacts=5)) == (5, found.constraints)
-    assert buffers_for(task, model, PhysicsConfig(warp_contacts=5, warp_constraints=6)) == (5, 6)
+@pytest.mark.slow
+def test_a_run_that_ran_out_goes_on_with_more(tmp_path):
+    on_warp()
+    fields = {'task': 'tests.test_warp:stand', 'episodes': 1, 'num_seeds': 1}
+    for which in ('planner_physics', 'real_physics'):
+        fields |= {f'{which}.backend': 'auto', f'{which}.impl': 'warp'}
+    config, small = tiny_lq_config(**fields), {'planner_physics.warp_contacts': 1}
+    with pytest.raises(RunError, match=r'program failed: .*planner_physics\.warp_contacts = 1 is'):
+        mpq_jax.train(mpq_jax.set_fields(config, small), tmp_path / 'run')
+    run = mpq_jax.train(config, tmp_path / 'run', resume=True)
+    rows = read_rows(run.metrics_file)
+    assert [float(row['nonfinite_fraction']) for row in rows] == [0.0]
 
 
-def test_a_planner_runs_on_warp_where_that_is_asked_for():
-    """On a CPU as well, where 'auto' would be native MuJoCo."""
-    physics = for_planner(stand(), PhysicsConfig(impl='warp'))
-    assert physics.backend == 'mjx' and physics.impl == 'warp'
-
-
-def test_what_mjx_cannot_collide_names_what_can():
-    with pytest.raises(TaskError, match=r"CYLINDER.*BOX.*planner_backend=mujoco.*impl='warp'"):
-        make_simulator(stand(), PhysicsConfig(backend='mjx'))
-
-
-@pytest.mark.parametrize(
-    ('fields', 'said'),
-    [
-        ({'impl': 'wrap'}, "impl = 'wrap' .* did you mean 'warp'"),
-        ({'impl': 'warp', 'straight_line': 'on'}, "straight_line = 'on' .* impl is 'warp'"),
-        ({'warp_contacts': -1}, 'warp_contacts = -1 .* at least 0'),
-        ({'warp_graph_mode': 'wrap'}, "warp_graph_mode = 'wrap'"),
-    ],
-)
-def test_fields_that_cannot_be_used_are_named(fields, said):
-    with pytest.raises(ConfigError, match=said):
-        PhysicsConfig(**fields).validate('planner_physics')
-
-
-def test_without_warp_the_field_and_the_install_are_named(monkeypatch):
-    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    with pytest.raises(ConfigError, match=r"impl = 'warp' .*pip install 'mujoco-mjx\[warp\]'"):
-        make_simulator(stand(), PhysicsConfig(backend='mjx', impl='warp'))
-
-
-def test_graph_modes_that_a_cpu_does_not_have_are_named():
-    with pytest.raises(ConfigError, match=r"warp_graph_mode = 'warp_staged' .* on a CPU"):
-        make_simulator(stand(), on_warp(warp_graph_mode='warp_staged'))
+def test_a_world_that_diverges_takes_nothing_from_the_others():
+    """Positions that are not finite stay so; the others move as without it."""
+    task = stand()
+    simulator = make_simulator(task, on_warp())
+    state = simulator.state(task.reset(jax.random.key(0)))
+    states = jax.tree.map(lambda x: jnp.stack([x] * 3), state)
+    broken = states._replace(qpos=states.qpos.at[1].set(jnp.nan))
+    step = jax.jit(jax.vmap(lambda s: simulator.step((), s, jnp.ones(1))[0].qpos))
+    found, sound = np.asarray(step(broken)), np.asarray(step(states))
+    assert np.isnan(found[1]).all() and np.isfinite(sound).all()
+    np.testing.assert_array_equal(found[[0, 2]], sound[[0, 2]])

@@ -142,6 +142,10 @@ class _Data:
     def __init__(self, mj_model: mujoco.MjModel, warp: WarpPhysics | None):
         self.blank = warp.blank() if warp else mjx.make_data(mj_model, impl='jax')
         self.sensors = sensor_slices(mj_model)
+        leaves = jax.tree.leaves(self.blank)
+        world = warp.world_bytes if warp else sum(leaf.nbytes for leaf in leaves)
+        # An estimate, checked against a compiled program in the tests: MJX's data, twice.
+        self.trajectory_bytes = 2 * world
 
     def of(self, blank: mjx.Data, state: State, control) -> mjx.Data:
         return blank.replace(
@@ -155,11 +159,6 @@ class _Data:
     def reading(self, state: State, sensordata) -> Reading:
         named = {name: sensordata[place] for name, place in self.sensors.items()}
         return Reading(state.qpos, state.qvel, named)
-
-    @property
-    def trajectory_bytes(self) -> int:
-        """An estimate, checked against a compiled program in the tests: MJX's data, twice."""
-        return 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(self.blank))
 
 
 class _RandomizedLeaves:

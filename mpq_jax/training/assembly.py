@@ -5,6 +5,8 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 
+import jax
+
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Batch, Config
 from mpq_jax.dynamics import Simulator, for_planner, make_simulator, steps_per_control
@@ -76,9 +78,9 @@ def make_programs(
         _check_real_systems(batch, task, real_systems)
     real, simulator = _simulators(config, task, planner_backend)
     stepwise = config.real_system != 'simulated'
-    # Native MuJoCo uses all cores by itself.
-    native = stepwise or 'mujoco' in (simulator.backend, real.backend)
-    layout = layout_of(len(batch.members), devices=1 if native else None)
+    # Native MuJoCo uses all cores by itself, Warp one.
+    alone = stepwise or 'mujoco' in (simulator.backend, real.backend) or _on_warps_one_core(config)
+    layout = layout_of(len(batch.members), devices=1 if alone else None)
     at_once = memory.members_at_once(config, simulator, layout.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
     algorithm = algorithm_maker(config).make(chunked, simulator)
@@ -94,6 +96,12 @@ def make_programs(
         collector = StepwiseCollector(algorithm, systems, compiler)
     batch = dataclasses.replace(batch, config=chunked)
     return Programs(batch, batch.configs(), algorithm, real, compiler, collector, at_once)
+
+
+def _on_warps_one_core(config: Config) -> bool:
+    """Whether Warp runs on a CPU, where it takes one batch at a time."""
+    used = config.planner_physics.impl, config.real_physics.impl
+    return jax.default_backend() == 'cpu' and 'warp' in used
 
 
 def _simulators(config: Config, task: Task, had: str) -> tuple[Simulator, Simulator]:
