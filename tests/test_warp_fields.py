@@ -7,7 +7,8 @@ from mpq_jax.base.validation import ConfigError, TaskError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import for_planner, make_simulator
 from mpq_jax.dynamics.mujoco_model import load_model
-from mpq_jax.dynamics.warp import buffers_for
+from mpq_jax.dynamics.warp import Buffers, buffers_for
+from mpq_jax.dynamics.warp.physics import FEW_ITERATIONS, overflow_error
 from tests.test_warp import begun, native_contacts, on_warp, random_plans, stand
 
 
@@ -20,6 +21,27 @@ def test_estimates_hold_what_native_mujoco_counts():
     assert 0 < native_contacts(task, physics, begun(task), actions) <= found.contacts // 2
     assert buffers_for(task, model, PhysicsConfig(warp_contacts=5)) == (5, found.constraints)
     assert buffers_for(task, model, PhysicsConfig(warp_contacts=5, warp_constraints=6)) == (5, 6)
+
+
+def test_what_is_lost_is_read_as_mjx_marks_it():
+    """Every mark names a field, or is of no buffer that has one."""
+    on_warp()
+    from mujoco.mjx.third_party.mujoco_warp._src.types import OverflowType as Mark
+
+    named = {
+        'warp_constraints = 6': Mark.NEFC | Mark.NJMAX_NNZ,
+        'warp_contacts = 5': Mark.BROADPHASE | Mark.NARROWPHASE | Mark.CCD,
+        "impl = 'warp'": Mark.HFIELD
+        | Mark.CONTACT_MATCH
+        | Mark.NVMAX
+        | Mark.EPA_HORIZON
+        | Mark.TACTILE,
+    }
+    nothing_lost = Mark.ITERATIONS | Mark.LS_ITERATIONS
+    assert FEW_ITERATIONS == nothing_lost == Mark.ALL & ~sum(named.values())
+    for said, marks in named.items():
+        for mark in marks:
+            assert said in str(overflow_error(int(mark), Buffers(5, 6)))
 
 
 def test_a_planner_runs_on_warp_where_that_is_asked_for():

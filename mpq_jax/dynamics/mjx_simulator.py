@@ -39,6 +39,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
 
     Raises:
       TaskError: the MJCF cannot be loaded, or has a feature that MJX does not support.
+      ConfigError: impl 'warp' without Warp, or a graph mode that the device does not have.
     """
     mj_model = load_model(task, physics)
     _warn_of_slow_compiling(task, mj_model)
@@ -51,14 +52,17 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     timestep = mj_model.opt.timestep
     num_steps = physics_steps_per_control(task, mj_model)
 
-    def advance(blank, leaves, state: State, control):
-        model = randomized.merge(nominal, leaves)
-        return mjx.step(model, data.of(blank, state, control))
+    def computed(by, blank, leaves, state: State, control):
+        return by(randomized.merge(nominal, leaves), data.of(blank, state, control))
 
-    advanced = warp.in_one_batch(advance) if warp else functools.partial(advance, data.blank)
+    if warp:  # a step is a forward pass as well, and says what it lost
+        stepped = forwarded = warp.in_one_batch(functools.partial(computed, mjx.step))
+    else:
+        stepped = functools.partial(computed, mjx.step, data.blank)
+        forwarded = functools.partial(computed, mjx.forward, data.blank)
 
     def physics_step(leaves, state: State, control):
-        after = advanced(leaves, state._replace(variables=()), control)
+        after = stepped(leaves, state._replace(variables=()), control)
         qpos, qvel = after.qpos, after.qvel
         if task.after_physics_step is not None:
             qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
@@ -79,12 +83,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     def read(leaves, state: State) -> Reading:
         if not data.sensors:
             return Reading(state.qpos, state.qvel, {})
-        rest = jnp.zeros(mj_model.nu)
-        if warp:  # a step is one forward pass, and says what it lost
-            here = advanced(leaves, state._replace(variables=()), rest)
-        else:
-            model = randomized.merge(nominal, leaves)
-            here = mjx.forward(model, data.of(data.blank, state, rest))
+        here = forwarded(leaves, state._replace(variables=()), jnp.zeros(mj_model.nu))
         return data.reading(state, here.sensordata)
 
     simulator = Simulator(

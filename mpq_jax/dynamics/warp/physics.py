@@ -27,12 +27,12 @@ from mpq_jax.tasks import Task
 with contextlib.redirect_stdout(io.StringIO()):  # its import prints where Warp is absent
     from mujoco import mjx
 
-# Bits of MJX's overflow mask; the others but those of `_FEW_ITERATIONS` are cured by no field.
+# Bits of MJX's overflow mask; the others but those of `FEW_ITERATIONS` are cured by no field.
 _OF_FIELD = {
     'warp_constraints': 1 << 0 | 1 << 1,  # rows of the Jacobian, its elements
     'warp_contacts': 1 << 2 | 1 << 3 | 1 << 4,  # pairs to look at, contacts, convex pairs
 }
-_FEW_ITERATIONS = 1 << 9 | 1 << 10  # of the solver and its line search: a choice, nothing is lost
+FEW_ITERATIONS = 1 << 9 | 1 << 10  # of the solver and its line search: a choice, nothing is lost
 # What Warp takes beside MJX's data for each place of a contact where geoms are convex bodies, whose
 # distance is searched for: read from its source at 35 iterations (mjOption.ccd_iterations).
 _CONVEX = ('ELLIPSOID', 'CYLINDER', 'BOX', 'MESH')
@@ -133,7 +133,7 @@ class WarpPhysics:
 
     def _sound(self, after: mjx.Data) -> After:
         """Of all worlds `[W, ...]`; NaN where something was lost, and then the program fails."""
-        lost = _overflow(after) & ~_FEW_ITERATIONS
+        lost = _overflow(after) & ~FEW_ITERATIONS
         kinds = jax.lax.reduce(lost, np.int32(0), jax.lax.bitwise_or, (0,))
         # In a branch: nothing is asked of the host as long as everything fits.
         failing = jax.ShapeDtypeStruct((), jnp.float32)
