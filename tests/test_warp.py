@@ -1,6 +1,7 @@
 """MuJoCo Warp in the place of MJX's own implementation: against native MuJoCo, on a CPU.
 
-Warp compiles a kernel when it is first used, and keeps it: the first run takes minutes.
+Warp compiles a kernel when it is first used, and keeps it: the first run takes minutes, later ones
+one.
 """
 
 import jax
@@ -20,6 +21,8 @@ from mpq_jax.dynamics.randomization import draw_parameters
 from mpq_jax.runs.metrics import read_rows
 from tests.conftest import lq_task, tiny_lq_config
 from tests.test_franka_drawer import native_step, scripted_action
+
+pytestmark = pytest.mark.slow
 
 STARTS, DRAWS = 2, 3
 # Both solvers to their ends: where one is stopped early, the other stands elsewhere.
@@ -124,7 +127,6 @@ def test_a_cylinder_stands_on_a_box_and_a_mesh_on_a_cylinder():
     np.testing.assert_allclose(ours.states.qvel, theirs.states.qvel, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_ball_in_cup_moves_as_natively():
     """Random models, the ball among the walls: 20 control steps within 2 um and 20 um/s."""
     task = mpq_jax.load_task('ball_in_cup')
@@ -134,7 +136,6 @@ def test_ball_in_cup_moves_as_natively():
     np.testing.assert_allclose(ours.states.qvel, theirs.states.qvel, atol=2e-5)
 
 
-@pytest.mark.slow
 def test_the_drawer_is_pulled_as_natively():
     """Random models, two states in which fingers touch the bar, five control steps of the pull."""
     task = mpq_jax.load_task('franka_drawer')
@@ -176,7 +177,6 @@ def test_what_is_lost_ends_the_program_and_names_the_field():
             jax.block_until_ready(found.costs)
 
 
-@pytest.mark.slow
 def test_a_run_that_ran_out_goes_on_with_more(tmp_path):
     on_warp()
     fields = {'task': 'tests.test_warp:stand', 'episodes': 1, 'num_seeds': 1}
