@@ -51,7 +51,9 @@ def test_a_planner_runs_on_warp_where_that_is_asked_for():
 
 
 def test_what_mjx_cannot_collide_names_what_can():
-    with pytest.raises(TaskError, match=r"CYLINDER.*BOX.*planner_backend=mujoco.*impl='warp'"):
+    with pytest.raises(
+        TaskError, match=r'CYLINDER.*BOX.*planner_backend=mujoco.*planner_physics\.impl=warp'
+    ):
         make_simulator(stand(), PhysicsConfig(backend='mjx'))
 
 
@@ -71,8 +73,12 @@ def test_fields_that_cannot_be_used_are_named(fields, said):
 
 def test_without_warp_the_field_and_the_install_are_named(monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    with pytest.raises(ConfigError, match=r"impl = 'warp' .*pip install 'mujoco-mjx\[warp\]'"):
-        make_simulator(stand(), PhysicsConfig(backend='mjx', impl='warp'))
+    config = mpq_jax.set_fields(
+        mpq_jax.preset('tests.test_warp:stand', 'mppi'), {'planner_physics.impl': 'warp'}
+    )
+    wanted = r"planner_physics\.impl = 'warp' .*pip install 'mujoco-mjx\[warp\]'"
+    with pytest.raises(ConfigError, match=wanted):
+        mpq_jax.make_controller(config)
 
 
 def test_graph_modes_that_a_cpu_does_not_have_are_named():

@@ -128,10 +128,10 @@ def _put(task: Task, warp: WarpPhysics | None, mj_model: mujoco.MjModel) -> mjx.
     try:
         return warp.put(mj_model) if warp else mjx.put_model(mj_model, impl='jax')
     except NotImplementedError as error:
-        others = "backend 'mujoco' (--planner_backend=mujoco)"
-        others += '' if warp else " or planner_physics.impl='warp'"
+        others = '--planner_backend=mujoco' + ('' if warp else ' or planner_physics.impl=warp')
         raise TaskError(
-            f'task {task.name!r}: MJX cannot simulate its MJCF: {error}; {others} may'
+            f'task {task.name!r}: MJX cannot simulate its MJCF: {error}; {others} may, and for the '
+            'real system the same fields of real_physics'
         ) from error
 
 

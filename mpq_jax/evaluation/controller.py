@@ -19,6 +19,7 @@ from mpq_jax.planning.agent import Agent, QParams, make_agent
 from mpq_jax.planning.planner import Diagnostics
 from mpq_jax.tasks import Start, keep_tasks, load_task
 from mpq_jax.training import memory
+from mpq_jax.training.assembly import of_field
 
 
 class Controller:
@@ -115,7 +116,8 @@ def make_controller(config: Config) -> Controller:
     if config.learns:
         raise ConfigError('agent', config.agent, "'mppi' here; load a trained run for the others")
     task = load_task(config.task)
-    simulator = make_simulator(task, for_planner(task, config.planner_physics))
+    with of_field('planner_physics'):
+        simulator = make_simulator(task, for_planner(task, config.planner_physics))
     config = memory.with_chunks(config, simulator, 1)
     models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
     return Controller(_arrays(config.planner), make_agent(config, simulator, None), (), models)

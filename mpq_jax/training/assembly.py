@@ -52,7 +52,7 @@ def count_work(runs: Config | Batch) -> Workload:
     """
     batch = Batch.of(runs)
     config, task = batch.config, check(batch)
-    with _of_field('planner_physics'):
+    with of_field('planner_physics'):
         return Workload.of(batch, task, steps_per_control(task, config.planner_physics))
 
 
@@ -123,12 +123,12 @@ def _simulators(config: Config, task: Task, had: str) -> tuple[Simulator, Simula
 
 
 def _physics(task: Task, config: Config, which: str) -> Simulator:
-    with _of_field(which):
+    with of_field(which):
         return _simulator(task, getattr(config, which))
 
 
 @contextlib.contextmanager
-def _of_field(which: str) -> Iterator[None]:
+def of_field(which: str) -> Iterator[None]:
     """Errors name the field: 'planner_physics.' or 'real_physics.' for the 'physics.' of both."""
     try:
         yield
