@@ -18,8 +18,8 @@ FLOORS = (
     ('learning',),
     ('environments', 'figures'),
     ('training',),
-    ('evaluation', 'sweep', 'report', 'benchmarks'),
-    ('comparison',),
+    ('evaluation', 'sweep', 'report'),
+    ('comparison', 'benchmarks'),
     ('commands',),
 )
 FLOOR = {package: i for i, floor in enumerate(FLOORS) for package in floor}

@@ -1,6 +1,7 @@
 """What the planner's benchmark lets take turns: plans, bare rollouts, references; as calls."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -11,17 +12,26 @@ import mpq_jax
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import compile
 from mpq_jax.benchmarks import references
-from mpq_jax.config import Config
+from mpq_jax.config import Config, PhysicsConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import planner_models
 from mpq_jax.learning.q_function import make_network
 from mpq_jax.planning import scoring
-from mpq_jax.planning.agent import make_agent
+from mpq_jax.planning.agent import Agent, QParams, make_agent
 from mpq_jax.tasks import load_task
 from mpq_jax.training import memory
 
-BARE = 'bare rollouts'
+BARE, NATIVE = 'bare rollouts', 'native mujoco.rollout'
+# What a contender's name says of the planner's physics. 'mjx_arrays' is MJX as it is, where 'mjx'
+# writes out what it can number by number.
+PHYSICS: dict[str, dict[str, Any]] = {
+    'mjx': {'backend': 'mjx'},
+    'mjx_arrays': {'backend': 'mjx', 'straight_line': 'off'},
+    'mujoco': {'backend': 'mujoco'},
+    'equations': {'backend': 'equations'},
+    'warp': {'backend': 'mjx', 'impl': 'warp'},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,26 +44,32 @@ class Cell:
     num_states: int
 
     def __str__(self) -> str:
-        return f'{self.task} N={self.num_samples} H={self.horizon} states={self.num_states}'
+        task = self.task.rpartition(':')[2]
+        return f'{task} N={self.num_samples} H={self.horizon} states={self.num_states}'
 
     def model_steps(self, steps_per_control: int) -> int:
         return self.num_states * self.num_samples * (self.horizon - 1) * steps_per_control
 
 
+@functools.lru_cache(maxsize=32)
 def planner_simulator(task: str, backend: str):
     """The planner's physics as the task's preset steps it, on a backend."""
-    physics = dataclasses.replace(mpq_jax.preset(task).planner_physics, backend=backend)
-    return make_simulator(load_task(task), physics)
+    return make_simulator(load_task(task), physics_of(task, backend))
+
+
+def physics_of(task: str, backend: str) -> PhysicsConfig:
+    """The task's preset on one of `PHYSICS`."""
+    return dataclasses.replace(mpq_jax.preset(task).planner_physics, **PHYSICS[backend])
 
 
 def plan_call(cell: Cell, agent_name: str, backend: str):
     """A compiled batch of plans as a call without arguments."""
     simulator = planner_simulator(cell.task, backend)
-    config = _config(cell, agent_name, simulator)
+    config = config_of(cell, agent_name, simulator)
     agent = make_agent(config, simulator, make_network(config))
     models = planner_models(config, simulator, jax.random.key(0))
-    q_params = _random_q(agent)
-    states, keys = _states(simulator, cell.num_states)
+    q_params = random_q(agent)
+    states, keys = start_states(simulator, cell.num_states)
     first_plan = agent.first_plan(config.planner)
     planner = jax.tree.map(jnp.float32, config.planner)
     at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
@@ -73,9 +89,9 @@ def plan_call(cell: Cell, agent_name: str, backend: str):
 def bare_call(cell: Cell, backend: str):
     """Rollouts alone: the same steps on the same model draws, from actions drawn beforehand."""
     simulator = planner_simulator(cell.task, backend)
-    config = _config(cell, 'mppi', simulator)
+    config = config_of(cell, 'mppi', simulator)
     models = planner_models(config, simulator, jax.random.key(0))
-    states, _ = _states(simulator, cell.num_states)
+    states, _ = start_states(simulator, cell.num_states)
     at_once = memory.plans_at_once(config, simulator, cell.num_states, 1)
     particles = scoring.particle_models(config.planner, models)
     shape = (cell.num_states, cell.num_samples, cell.horizon - 1, simulator.action_size)
@@ -96,7 +112,8 @@ def bare_call(cell: Cell, backend: str):
     return lambda: program(particles, states, actions), program
 
 
-def _random_q(agent):
+def random_q(agent: Agent) -> QParams:
+    """Fresh parameters of the agent's network; () where it has none."""
     if agent.network is None:
         return ()
     start = agent.simulator.task.reset(jax.random.key(0))
@@ -110,20 +127,27 @@ def _random_q(agent):
     )
 
 
-def _states(simulator, count: int):
+def start_states(simulator, count: int):
+    """`count` states in which episodes start, and a key for each."""
     keys = jax.random.split(jax.random.key(3), count)
     return jax.vmap(lambda key: simulator.state(simulator.task.reset(key)))(keys), keys
 
 
-def reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict[str, Any]:
+def reference_calls(
+    cell: Cell, task, wanted: list[str], compiled: dict, passes: int = 1
+) -> dict[str, Any]:
+    """What takes turns with a cell's plans, by name; programs go into `compiled`.
+
+    With `passes`, so many times the trajectories: a plan improved more than once.
+    """
     calls: dict[str, Any] = {}
-    batch = cell.num_states * cell.num_samples
+    batch = cell.num_states * cell.num_samples * passes
     if 'mujoco' in wanted and task.mjcf is not None:
         physics = mpq_jax.preset(cell.task).planner_physics
         width = load_model(task, physics).nu
         actions = np.random.default_rng(0).uniform(-1, 1, (batch, cell.horizon - 1, width))
         start = task.reset(jax.random.key(3))
-        calls['native mujoco.rollout'] = references.NativeRollouts(task, physics, start, actions)
+        calls[NATIVE] = references.NativeRollouts(task, physics, start, actions)
     if task.name != 'pendulum':
         return calls
     if 'roofline' in wanted:
@@ -139,13 +163,20 @@ def reference_calls(cell: Cell, task, wanted: list[str], compiled: dict) -> dict
     return calls
 
 
-def _config(cell: Cell, agent: str, simulator) -> Config:
+def config_of(cell: Cell, agent: str, simulator, one_iteration: bool = True) -> Config:
+    """The preset at a cell's sizes, for one seed, with its chunks chosen.
+
+    With `one_iteration`, so that a plan and its bare rollouts take the same steps.
+    """
     fields = {
         'planner.horizon': cell.horizon,
         'planner.num_samples': cell.num_samples,
-        'planner.iterations': 1,  # so that a plan and its bare rollouts take the same steps
+        'learner.num_states': cell.num_states,
+        'num_seeds': 1,
     }
+    if one_iteration:
+        fields['planner.iterations'] = 1
     config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
     draws = min(config.belief.num_draws, cell.num_samples)
-    config = mpq_jax.set_fields(config, {'belief.num_draws': draws, 'num_seeds': 1})
+    config = mpq_jax.set_fields(config, {'belief.num_draws': draws})
     return memory.with_chunks(config, simulator, 1)

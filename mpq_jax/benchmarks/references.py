@@ -40,6 +40,12 @@ class NativeRollouts:
         self._states = np.zeros((*shape, state.shape[1]))
         self._sensors = np.zeros((*shape, model.nsensordata))
 
+    @property
+    def steps(self) -> int:
+        """Physics steps in a call."""
+        count, steps, _ = self._control.shape
+        return count * steps
+
     def __call__(self):
         return self._pool.rollout(
             self._models, self._data, self._start, self._control,

@@ -1,5 +1,7 @@
 """Small models in which nothing touches, to measure physics on: written here, from primitives."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -68,3 +70,7 @@ def make_task(name: str, integrator: str = 'Euler') -> Task:
         ),
         mjcf=_FREE.format(name=name, integrator=integrator, bodies=bodies, motors=motors),
     )
+
+
+# As `module:factory`, for what takes a task by its name.
+cartpole, acrobot, reacher, arm = (functools.partial(make_task, name) for name in NAMES)

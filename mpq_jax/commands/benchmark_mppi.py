@@ -1,4 +1,4 @@
-"""Planner throughput: mpq benchmark mppi [--tasks=pendulum] [--json=...].
+"""Planner throughput: mpq benchmark mppi [--json=...]; mpq benchmark (--suite): all of it, in one.
 
     model_steps/s = states x samples x iterations x (H - 1) x physics steps a control step
                     / median wall time
@@ -7,9 +7,7 @@ for one iteration, of a warmed, ahead-of-time compiled plan, blocked on, beside 
 same run.
 """
 
-import csv
 import dataclasses
-import io
 import json
 import os
 import resource
@@ -27,15 +25,18 @@ from mpq_jax.base.compilation import CompiledFunction
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import Reporter, make_console, per_second
 from mpq_jax.base.validation import ConfigError, check_at_least, check_choice
+from mpq_jax.benchmarks import suite_run
 from mpq_jax.benchmarks.contenders import (
     BARE,
+    PHYSICS,
     Cell,
     bare_call,
     plan_call,
     planner_simulator,
     reference_calls,
 )
-from mpq_jax.benchmarks.measure import take_turns
+from mpq_jax.benchmarks.measure import take_turns, write_csv
+from mpq_jax.benchmarks.suite import WORKS
 from mpq_jax.commands import command_line
 from mpq_jax.figures import plots
 from mpq_jax.runs.run_directory import manifest
@@ -43,7 +44,7 @@ from mpq_jax.tasks import load_task
 from mpq_jax.training import memory
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list('tasks', ['pendulum'], 'tasks to plan on')
+flags.DEFINE_list('tasks', None, "tasks; default 'pendulum', of the suite all")
 flags.DEFINE_list('backends', None, "planner backends; default 'mjx', on a CPU 'mujoco' as well")
 flags.DEFINE_list('num_samples', ['24', '256', '1024', '4096'], 'N')
 flags.DEFINE_list('horizons', ['8', '32'], 'H')
@@ -54,10 +55,20 @@ flags.DEFINE_integer('repeats', 20, 'timed repeats, 20 at least')
 flags.DEFINE_integer('max_model_steps', 1_000_000, 'larger plans are left out, and said')
 flags.DEFINE_list('latency_horizons', ['1', '4', '8', '16', '32'], 'H of the latency table')
 flags.DEFINE_string('json', None, 'where to write the result; .csv and .png go beside it')
+flags.DEFINE_bool('suite', False, 'every task, backend and kind of work; takes the flags below')
+flags.DEFINE_list('works', list(WORKS), 'of the suite: ' + ', '.join(WORKS))
+flags.DEFINE_string('out', 'runs/benchmark', "where the suite's table, JSON and figure go")
+flags.DEFINE_integer('part', 0, 'of the suite, from 1, each of less than ten minutes; 0: all')
+flags.DEFINE_bool('all_backends', False, 'MJX too where a CPU takes minutes to compile')
+flags.DEFINE_enum('list', None, ['cpu', 'gpu'], 'only print the parts and cases of a device')
 
 
 def main() -> None:
     console = make_console()
+    if FLAGS.suite:
+        suite_run.run(_options(), console)
+        return
+    FLAGS['tasks'].value = FLAGS.tasks or ['pendulum']
     cells, left_out = _cells()
     backends, wanted = _backends_and_references()
     console.print(__doc__.split('\n\n', 1)[1].rstrip(), markup=False)
@@ -82,6 +93,17 @@ def main() -> None:
         path = Path(FLAGS.json)
         plots.throughput(rows, path.with_suffix('.png'))
         console.print(f'{path}, and beside it .csv and .png', markup=False)
+
+
+def _options() -> suite_run.Options:
+    for work in FLAGS.works:
+        check_choice('works', work, WORKS)
+    for backend in FLAGS.backends or []:
+        check_choice('backends', backend, tuple(PHYSICS))
+    return suite_run.Options(
+        Path(FLAGS.out), FLAGS.part, FLAGS.tasks, FLAGS.backends, FLAGS.all_backends, FLAGS.works,
+        FLAGS.list,
+    )  # fmt: skip
 
 
 def _cells() -> tuple[list[Cell], list[Cell]]:
@@ -110,7 +132,7 @@ def _backends_and_references() -> tuple[list[str], list[str]]:
     backends = FLAGS.backends or (['mjx', 'mujoco'] if on_cpu else ['mjx'])
     wanted = FLAGS.reference or (['mujoco', 'roofline'] if on_cpu else ['roofline'])
     for backend in backends:
-        check_choice('--backends', backend, ('mjx', 'mujoco', 'equations'))
+        check_choice('--backends', backend, tuple(PHYSICS))
     for reference in wanted:
         check_choice('--reference', reference, ('none', 'mujoco', 'roofline', 'peers'))
     return backends, wanted
@@ -180,16 +202,8 @@ def _print_latency(rows: list[dict[str, Any]], backend: str, console: Console) -
 def _print(rows: list[dict[str, Any]], console: Console) -> None:
     for task in FLAGS.tasks:
         table = Table(title=f'{task}: model steps/s', box=box.SIMPLE)
-        for heading in (
-            'states',
-            'H',
-            'N',
-            'contender',
-            'steps/s',
-            'p10, median, p90 ms',
-            'plans/s',
-            'compile s',
-        ):
+        headings = 'states', 'H', 'N', 'contender', 'steps/s', 'p10, median, p90 ms', 'plans/s'
+        for heading in (*headings, 'compile s'):
             left = heading == 'contender'
             table.add_column(heading, justify='left' if left else 'right', overflow='fold')
         for row in rows:
@@ -223,11 +237,7 @@ def _write(rows, latency, left_out: list[Cell]) -> None:
         'left_out': [str(cell) for cell in left_out],
     }
     write_atomically(path, json.dumps(record, indent=1) + '\n')
-    table = io.StringIO()
-    writer = csv.DictWriter(table, rows[0], lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path.with_suffix('.csv'), table.getvalue())
+    write_csv(rows, path.with_suffix('.csv'))
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ import sys
 import mpq_jax
 from mpq_jax.base.validation import nearest
 
-# What is typed after `mpq` -> its module here, and what it is for.
+# What is typed after `mpq` -> its module here with flags of its own, and what it is for.
 COMMANDS = {
     'train': ('train', 'train an agent; without flags, the demonstration'),
     'evaluate': ('evaluate', 'test episodes of a trained run, on unseen starts'),
@@ -14,6 +14,7 @@ COMMANDS = {
     'report': ('report', 'a run or a sweep as one page'),
     'tasks': ('tasks', 'what can be trained on'),
     'reproduce': ('reproduce', "the paper's figures and tables beside ours"),
+    'benchmark': ('benchmark_mppi --suite', 'how fast this machine is: every task and backend'),
     'benchmark training': ('benchmark_training', 'episodes and learning rounds a second'),
     'benchmark mppi': ('benchmark_mppi', 'model steps a second, against others'),
     'benchmark sweep': ('benchmark_sweep', 'a batch of seeds against one alone, and devices'),
@@ -29,8 +30,8 @@ def main() -> None:
     for words in (2, 1):
         name = ' '.join(arguments[:words])
         if name in COMMANDS:
-            module, _ = COMMANDS[name]
-            sys.argv = [sys.argv[0], *arguments[words:]]
+            module, *flags = COMMANDS[name][0].split()
+            sys.argv = [sys.argv[0], *flags, *arguments[words:]]
             runpy.run_module(f'{__package__}.{module}', run_name='__main__', alter_sys=True)
             return
     asked = not arguments or arguments[0] in ('help', '--help', '-h')

@@ -3,7 +3,13 @@
 Physics are pure functions; `make_simulator` picks the backend that a config names.
 """
 
-from mpq_jax.dynamics.backends import for_planner, make_simulator, steps_per_control
+from mpq_jax.dynamics.backends import (
+    compiles_slowly,
+    for_planner,
+    is_free,
+    make_simulator,
+    steps_per_control,
+)
 from mpq_jax.dynamics.simulator import (
     Model,
     Rollout,
@@ -22,8 +28,10 @@ __all__ = [
     'State',
     'Trajectory',
     'all_finite',
+    'compiles_slowly',
     'ending',
     'for_planner',
+    'is_free',
     'make_simulator',
     'rollout',
     'steps_per_control',

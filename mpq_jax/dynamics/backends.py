@@ -57,9 +57,32 @@ def for_planner(task: Task, physics: PhysicsConfig) -> PhysicsConfig:
         return physics
     if physics.impl == 'warp':
         return dataclasses.replace(physics, backend='mjx')
-    model = load_model(task, physics)
-    free = model.nv <= _MOST_FREE and not _is_constrained(model)
+    free = is_free(task, physics)
     return dataclasses.replace(physics, backend='mjx' if free else 'mujoco')
+
+
+def is_free(task: Task, physics: PhysicsConfig) -> bool:
+    """Whether an MJCF is small and nothing in it touches or limits anything.
+
+    Raises:
+      TaskError: the MJCF cannot be loaded.
+    """
+    model = load_model(task, physics)
+    return model.nv <= _MOST_FREE and not _is_constrained(model)
+
+
+def compiles_slowly(task: Task, physics: PhysicsConfig) -> bool:
+    """Whether MJX takes a CPU from half a minute to minutes to compile, for one program.
+
+    Measured on FetchPush and the drawer (9 and 8 degrees of freedom); ball in cup's 4 take seconds.
+
+    Raises:
+      TaskError: the MJCF cannot be loaded.
+    """
+    if task.mjcf is None or jax.default_backend() != 'cpu':
+        return False
+    model = load_model(task, physics)
+    return model.nv >= _MOST_FREE and _is_constrained(model)
 
 
 def _is_constrained(model: mujoco.MjModel) -> bool:

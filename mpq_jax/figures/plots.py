@@ -150,3 +150,31 @@ def throughput(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         fontsize=8,
     )
     save(figure, path)
+
+
+def rates(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Model steps/s on a logarithmic axis: a line for each case, a colour for each contender.
+
+    Args:
+      rows: with `work`, `task`, `num_samples`, `horizon`, `num_states`, `contender`,
+        `model_steps_per_s`.
+      path: the PNG to write.
+    """
+
+    def case(row) -> str:
+        return '{work}: {task} N={num_samples} H={horizon} x{num_states}'.format_map(row)
+
+    cases = list(dict.fromkeys(map(case, rows)))
+    figure = new_figure(9, 1.6 + 0.26 * len(cases))
+    axes = figure.subplots()
+    for i, contender in enumerate(dict.fromkeys(row['contender'] for row in rows)):
+        mine = [row for row in rows if row['contender'] == contender]
+        places = [len(cases) - cases.index(case(row)) for row in mine]
+        speeds = [row['model_steps_per_s'] for row in mine]
+        marker = 'osD^v<>P'[i % 8]
+        axes.plot(speeds, places, marker, color=f'C{i}', ms=5, alpha=0.8, label=contender)
+    axes.set(xscale='log', xlabel='physics steps/s')
+    axes.set_yticks(range(len(cases), 0, -1), cases, fontsize=8)
+    axes.grid(alpha=0.3, which='both')
+    figure.legend(loc='outside lower center', ncols=4, fontsize=8)
+    save(figure, path)
