@@ -29,14 +29,16 @@ def step(simulator, masses):
     return np.asarray(many(simulator.make_models(values), state, jnp.ones(1))[0].qvel)[:, 0]
 
 
-def test_simulators_share_their_threads(pendulum):
+def test_simulators_give_their_threads_back(pendulum):
+    """At most two simulators have threads at once: those that stepped last."""
     timesteps = 0.05, 0.025, 0.0125, 0.01, 0.005
     kept = [make_simulator(pendulum, PhysicsConfig('mujoco', timestep=t)) for t in timesteps]
-    step(kept[0], [1.0])
+    for simulator in kept[:2]:
+        step(simulator, [1.0, 2.0])
     before = psutil.Process().num_threads()
-    for simulator in kept[1:]:
-        step(simulator, [1.0])
-    assert psutil.Process().num_threads() == before
+    for simulator in kept[2:] * 2:
+        step(simulator, [1.0, 2.0])
+    assert psutil.Process().num_threads() <= before
 
 
 @pytest.mark.parametrize('calls', [[2] * 10, [6, 6, 6]])

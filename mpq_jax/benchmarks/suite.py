@@ -1,6 +1,7 @@
 """What the suite measures: every task, backend and kind of work, at sizes that suit the device."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Sequence
 
 import mpq_jax
@@ -10,7 +11,7 @@ from mpq_jax.benchmarks.contenders import PHYSICS, Cell, physics_of
 from mpq_jax.dynamics import compiles_slowly, is_free
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.tasks import keep_tasks, load_task
-from mpq_jax.tasks.registry import TASKS
+from mpq_jax.tasks.registry import BUILT_IN
 
 SMALL = tuple(f'{small_models.__name__}:{name}' for name in small_models.NAMES)
 # 'plan': one iteration; 'targets': a learning round's; 'acting': a control step of the MPQ agent;
@@ -62,7 +63,7 @@ def make_cases(
       ConfigError, TaskError: a task or backend that there is none of.
     """
     cases = []
-    for task in tasks or [*TASKS, *SMALL]:
+    for task in tasks or [*BUILT_IN, *SMALL]:
         chosen, left_out = _backends(task, on_gpu, backends, everything)
         for work, samples, horizon, states in _sizes(task, on_gpu):
             if chosen:
@@ -83,32 +84,27 @@ def _backends(
     names = ['equations'] if made.equations is not None else []
     if made.mjcf is not None:
         names = ['mjx', *names]
-        if is_free(made, physics_of(task, 'mjx')):
-            names.insert(1, 'mjx_arrays')
-        names.append('warp' if on_gpu else 'mujoco')
+        free = is_free(made, physics_of(task, 'mjx'))
+        names += ['mjx_arrays'] if free else []
+        if not on_gpu:
+            names.append('mujoco')
+        elif not free:
+            names.append('warp')
     if wanted is not None:
         names = [name for name in names if name in wanted]
-    slow = not on_gpu and compiles_slowly(made, physics_of(task, 'mjx'))
-    if 'mjx' in names and slow and not everything:
+    may_be_slow = 'mjx' in names and not (on_gpu or everything)
+    if may_be_slow and compiles_slowly(made, physics_of(task, 'mjx')):
         left_out['mjx'] = 'compiles for minutes'
-    if 'warp' in names and not _has_warp(task):
-        left_out['warp'] = 'not there'
+    if 'warp' in names and importlib.util.find_spec('warp') is None:
+        left_out['warp'] = 'not installed'
     return [name for name in names if name not in left_out], list(left_out.items())
-
-
-def _has_warp(task: str) -> bool:
-    try:
-        physics_of(task, 'warp').validate('planner_physics')
-    except ConfigError:
-        return False
-    return True
 
 
 def _sizes(task: str, on_gpu: bool) -> list[tuple[str, int, int, int]]:
     """(work, N, H, states or seeds) of a task."""
     config = mpq_jax.preset(task)
     samples, horizon = config.planner.num_samples, config.planner.horizon
-    slow = task in TASKS and not is_free(load_task(task), physics_of(task, 'mjx'))
+    slow = task in BUILT_IN and not is_free(load_task(task), physics_of(task, 'mjx'))
     sizes = [('plan', samples, horizon, 1), *_larger_plans(task, on_gpu, slow)]
     if task not in SMALL:
         states = config.learner.num_states if on_gpu else TARGET_STATES
@@ -158,7 +154,7 @@ def estimated_seconds(case: Case, on_gpu: bool) -> float:
         mjx = 200.0
     else:
         mjx = 10.0 if not free or task.mjcf is None else 2.0 + 1.5 * load_model(task, physics).nv
-    compiling = dict.fromkeys(PHYSICS, mjx) | {'mujoco': 3.0, 'equations': 1.5}
+    compiling = dict.fromkeys(PHYSICS, mjx) | {'mujoco': 3.0, 'equations': 1.5, 'warp': 8.0}
     seconds = sum(compiling[backend] for backend in case.backends)
     if 'bare' in case.references:
         seconds += compiling[case.backends[0]]

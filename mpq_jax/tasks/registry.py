@@ -26,6 +26,7 @@ def _built_in(name: str) -> Callable[[], Task]:
 TASKS: dict[str, Callable[[], Task]] = {
     name: _built_in(name) for name in ('pendulum', 'ball_in_cup', 'fetch_push', 'franka_drawer')
 }
+BUILT_IN = tuple(TASKS)
 
 _kept: contextvars.ContextVar[dict[str, Task] | None] = contextvars.ContextVar('kept', default=None)
 
