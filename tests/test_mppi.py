@@ -148,7 +148,9 @@ def test_iterations_start_from_the_plan_before(equations_pendulum):
 
 
 def test_shift_appends_zeros():
-    np.testing.assert_array_equal(mppi.shift(CONTROLS)[:, 0], [*CONTROLS[1:, 0], 0.0])
+    np.testing.assert_array_equal(
+        mppi.shift(PlannerConfig(), CONTROLS)[:, 0], [*CONTROLS[1:, 0], 0.0]
+    )
 
 
 def test_vanishing_temperature_takes_the_best_sample(equations_pendulum):

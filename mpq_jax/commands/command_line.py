@@ -14,6 +14,7 @@ from mpq_jax.base.machine import usable_cores
 from mpq_jax.base.validation import ConfigError, check_at_least
 from mpq_jax.config import Config
 from mpq_jax.config.fields import PLANNER, parse_overrides, with_planners
+from mpq_jax.config.planners import planner_names
 from mpq_jax.tasks import keep_tasks
 
 flags.disclaim_key_flags()  # they are the flags of who defines them: --help shows them there
@@ -53,7 +54,8 @@ def define_run_flags(num_seeds: bool = True) -> None:
 
 
 def define_planner_flag() -> None:
-    flags.DEFINE_string('planner', None, "'mppi', or module:factory of your own")
+    names = ', '.join(planner_names())
+    flags.DEFINE_string('planner', None, f'{names}, or module:factory of your own')
 
 
 def define_run_directory_flag() -> None:

@@ -1,9 +1,17 @@
 """What a run is made of: frozen dataclasses of numbers and choices, overrides, names for tables."""
 
 from mpq_jax.config.batch import Batch
+from mpq_jax.config.dmd_config import CEM, DMDConfig
 from mpq_jax.config.fields import set_fields
 from mpq_jax.config.learner_config import LearnerConfig
-from mpq_jax.config.planner_config import BasePlannerConfig, BeliefConfig, PlannerConfig, static
+from mpq_jax.config.planner_config import (
+    PREDICTIVE_SAMPLING,
+    RANDOM_SHOOTING,
+    BasePlannerConfig,
+    BeliefConfig,
+    PlannerConfig,
+    static,
+)
 from mpq_jax.config.planners import register_planner
 from mpq_jax.config.run_config import (
     Config,
@@ -13,10 +21,14 @@ from mpq_jax.config.run_config import (
 )
 
 __all__ = [
+    'CEM',
+    'PREDICTIVE_SAMPLING',
+    'RANDOM_SHOOTING',
     'BasePlannerConfig',
     'Batch',
     'BeliefConfig',
     'Config',
+    'DMDConfig',
     'ExecutionConfig',
     'LearnerConfig',
     'PhysicsConfig',

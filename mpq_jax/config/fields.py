@@ -62,7 +62,7 @@ def set_fields(config: Config, values: Mapping[str, Any]) -> Config:
       config: where to start.
       values: dotted name -> value, of the field's type (a whole number does for a float).
         'planner.name' is set before the others: the new planner keeps the values of fields that
-        the old one has by the same name, and brings its own for the rest.
+        the old one has by the same name, unless it has a value of its own that is not its class's.
 
     Raises:
       ConfigError: an unknown field (with the nearest one named), or a value of another type.
@@ -141,13 +141,12 @@ def _planner(before: BasePlannerConfig, name: str) -> BasePlannerConfig:
     if name == before.name:
         return before
     fresh = planner_config(name)
-    kept = {
-        field.name: getattr(before, field.name)
-        for field in dataclasses.fields(fresh)
-        if field.name != 'name' and type(getattr(before, field.name, None)) is type(
-            getattr(fresh, field.name)
-        )
-    }  # fmt: skip
+    kept: dict[str, Any] = {}
+    for field in dataclasses.fields(fresh):
+        mine, had = getattr(fresh, field.name), getattr(before, field.name, None)
+        brought = field.name == 'name' or mine != field.default  # what makes it the planner it is
+        if not brought and type(had) is type(mine):
+            kept[field.name] = had
     return dataclasses.replace(fresh, **kept)
 
 

@@ -78,6 +78,10 @@ class BeliefConfig:
         check_between('belief.spread', self.spread, 0.0, None)
 
 
+PREDICTIVE_SAMPLING = PlannerConfig(name='predictive_sampling', step_size=1.0)
+RANDOM_SHOOTING = PlannerConfig(name='random_shooting', step_size=1.0)
+
+
 def check_draws(planner: BasePlannerConfig, belief: BeliefConfig) -> None:
     """Raises ConfigError where samples and model draws do not go together."""
     if belief.num_draws > planner.num_samples:

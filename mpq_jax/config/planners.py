@@ -9,9 +9,18 @@ from typing import Any
 
 from mpq_jax.base.trust import import_factory
 from mpq_jax.base.validation import ConfigError, nearest
-from mpq_jax.config.planner_config import BasePlannerConfig, PlannerConfig
+from mpq_jax.config.dmd_config import CEM, DMDConfig
+from mpq_jax.config.planner_config import (
+    PREDICTIVE_SAMPLING,
+    RANDOM_SHOOTING,
+    BasePlannerConfig,
+    PlannerConfig,
+)
 
-_BUILT_IN: dict[str, BasePlannerConfig] = {'mppi': PlannerConfig()}
+_BUILT_IN: dict[str, BasePlannerConfig] = {
+    config.name: config
+    for config in (PlannerConfig(), DMDConfig(), CEM, PREDICTIVE_SAMPLING, RANDOM_SHOOTING)
+}
 _FACTORIES: dict[str, Callable[[], Any]] = {}
 _made: dict[str, Any] = {}  # by name; made once in a process
 

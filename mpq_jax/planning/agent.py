@@ -92,7 +92,7 @@ class Agent:
         plan, info = improve(
             self.planner, config, costs_of, plan, key, iterations=config.iterations
         )
-        return self.planner.first_action(plan), self.planner.shift(plan), info
+        return self.planner.first_action(plan), self.planner.shift(config, plan), info
 
 
 def make_agent(config: Config, simulator: Simulator, network: Network | None = None) -> Agent:

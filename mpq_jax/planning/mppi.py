@@ -62,7 +62,7 @@ def update(
     return Update(controls + step, shares, scores)
 
 
-def shift(controls: jax.Array) -> jax.Array:
+def shift(config: PlannerConfig, controls: jax.Array) -> jax.Array:
     """The plan one control step later: the first action gone, zeros appended."""
     return jnp.concatenate([controls[1:], jnp.zeros_like(controls[:1])])
 

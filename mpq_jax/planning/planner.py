@@ -44,11 +44,15 @@ class Planner(NamedTuple):
     # (config, plan, candidates, costs [N]) -> the better plan; costs are infinite where a
     # trajectory was not finite, and a plan stays as it is where all are.
     update: Callable[[Any, Plan, Candidates, jax.Array], Update]
-    shift: Callable[[Plan], Plan]  # the plan one control step later
+    shift: Callable[[Any, Plan], Plan]  # (config, plan) -> the plan one control step later
     first_action: Callable[[Plan], jax.Array]  # [nu], in [-1, 1]
     # (config, plan, candidates, costs [N], number of model draws) -> V, the soft value of the
     # state that the candidates start from. None: the planner has none, and Q cannot learn from it.
     soft_value: Callable[[Any, Plan, Candidates, jax.Array, int], jax.Array] | None = None
+    # Whose samples and soft value make Q's targets, where they are not this planner's own, and the
+    # plan of it that a plan stands for. Its config is of the same class.
+    targets: 'Planner | None' = None
+    nominal: Callable[[Plan], Plan] | None = None
 
 
 class Diagnostics(NamedTuple):
@@ -112,6 +116,9 @@ def state_value(
     Returns:
       V, a scalar (infinite when no sample was finite), and diagnostics of the fresh batch.
     """
+    if planner.targets is not None:
+        plan = plan if planner.nominal is None else planner.nominal(plan)
+        planner = planner.targets
     assert planner.soft_value is not None  # checked when the agent is made
     plan_key, value_key = jax.random.split(key)
     if iterations:

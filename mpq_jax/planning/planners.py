@@ -3,10 +3,14 @@
 from mpq_jax.base.trust import name_code
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config.planners import own_planner
+from mpq_jax.planning.dmd import CROSS_ENTROPY, DMD
 from mpq_jax.planning.mppi import MPPI
 from mpq_jax.planning.planner import Planner
+from mpq_jax.planning.shooting import PREDICTIVE, RANDOM
 
-_BUILT_IN = {'mppi': MPPI}
+_BUILT_IN = {
+    planner.config.name: planner for planner in (MPPI, DMD, CROSS_ENTROPY, PREDICTIVE, RANDOM)
+}
 
 
 def load_planner(name: str) -> Planner:

@@ -1,0 +1,190 @@
+"""Dynamic mirror descent MPC: a Gaussian over plans, moved by a loss of their costs; and CEM.
+
+Wagener, Cheng, Sacks and Boots, *An Online Learning Approach to Model Predictive Control* (RSS
+2019). With two step sizes the covariance is that of the exact update at its own step, which
+stays positive; the eigenvalues are kept above a floor. All functions take one state.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mpq_jax.config import CEM, DMDConfig
+from mpq_jax.planning import mppi
+from mpq_jax.planning.free_energy import weights
+from mpq_jax.planning.planner import Candidates, Planner, Update
+
+
+class Gaussian(NamedTuple):
+    """The distribution of plans; never clipped, the actions drawn from it are."""
+
+    mean: jax.Array  # [H, nu]
+    # Of each step a variance [H, nu] ('diagonal'), a matrix [H, nu, nu] ('full'), or one matrix for
+    # all steps [nu, nu] ('shared'); () where it stays noise_variance ('fixed').
+    covariance: Any = ()
+
+
+def init(config: DMDConfig, action_size: int) -> Gaussian:
+    """The prior: no control, noise_variance in every direction."""
+    mean = mppi.zero_controls(config, action_size)
+    eye = config.noise_variance * jnp.eye(action_size)
+    shapes = {
+        'fixed': (),
+        'diagonal': jnp.broadcast_to(jnp.diagonal(eye), mean.shape),
+        'full': jnp.broadcast_to(eye, (config.horizon, *eye.shape)),
+        'shared': eye,
+    }
+    return Gaussian(mean, shapes[config.covariance])
+
+
+def sample(config: DMDConfig, plan: Gaussian, key: jax.Array) -> Candidates:
+    """N plans; what is drawn is the noise `[N, H, nu]` before clipping."""
+    normal = jax.random.normal(key, (config.num_samples, *plan.mean.shape))
+    if config.covariance == 'fixed':
+        noise = jnp.sqrt(config.noise_variance) * normal
+    elif config.covariance == 'diagonal':
+        noise = jnp.sqrt(plan.covariance) * normal
+    else:
+        noise = jnp.einsum('...ij,n...j->n...i', jnp.linalg.cholesky(plan.covariance), normal)
+    return Candidates(jnp.clip(plan.mean + noise, -1.0, 1.0), noise)
+
+
+def update(config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax.Array) -> Update:
+    """The mirror step; the plan stays as it is where no sample is finite."""
+    scores = jnp.where(jnp.isfinite(costs), costs, jnp.inf)
+    if config.importance_sampling:
+        terms = jax.vmap(control_cost, in_axes=(None, None, 0))(config, plan, candidates.drawn)
+        scores = jnp.where(jnp.isfinite(scores + terms), scores + terms, jnp.inf)
+    shares = _LOSSES[config.loss](config, scores)
+    moved = jnp.tensordot(shares, candidates.drawn, axes=1)
+    mean = plan.mean + config.step_size * moved
+    covariance = plan.covariance
+    if config.covariance != 'fixed':
+        new = _covariance(config, plan, candidates.drawn, shares, moved)
+        covariance = jnp.where(jnp.isfinite(scores).any(), new, covariance)
+    return Update(Gaussian(mean, covariance), _counted(config, scores, shares), scores)
+
+
+def control_cost(config: DMDConfig, plan: Gaussian, noise: jax.Array) -> jax.Array:
+    """lambda log(density of the plan / density of the prior) at the mean plus noise `[H, nu]`.
+
+    Each step's term is discounted by the control discount. With the prior's covariance it is
+    MPPI's control term.
+    """
+    if config.covariance == 'fixed':
+        return mppi.control_cost(config, plan.mean, noise)
+    prior = config.noise_variance
+    drawn = plan.mean + noise
+    if config.covariance == 'diagonal':
+        distances = jnp.sum(noise**2 / plan.covariance, axis=-1)
+        logs = jnp.sum(jnp.log(plan.covariance / prior), axis=-1)
+    else:
+        factors = jnp.broadcast_to(
+            jnp.linalg.cholesky(plan.covariance), (*drawn.shape, drawn.shape[-1])
+        )
+        solved = jax.scipy.linalg.solve_triangular(factors, noise[..., None], lower=True)
+        distances = jnp.sum(solved[..., 0] ** 2, axis=-1)
+        diagonal = jnp.diagonal(factors, axis1=-2, axis2=-1)
+        logs = jnp.sum(jnp.log(diagonal**2 / prior), axis=-1)
+    terms = 0.5 * (jnp.sum(drawn**2, axis=-1) / prior - distances - logs)
+    discounts = config.control_discount ** jnp.arange(drawn.shape[0])
+    return config.temperature * jnp.sum(discounts * terms)
+
+
+def shift(config: DMDConfig, plan: Gaussian) -> Gaussian:
+    """One control step later: zeros follow the mean, the prior's covariance that of the last step.
+
+    Covariances grow by `covariance_growth` of the prior's, which keeps a plan exploring.
+    """
+    mean = mppi.shift(config, plan.mean)
+    if config.covariance == 'fixed':
+        return Gaussian(mean)
+    growth = config.covariance_growth * config.noise_variance
+    if config.covariance == 'diagonal':
+        last = jnp.full_like(plan.covariance[:1], config.noise_variance)
+        return Gaussian(mean, jnp.concatenate([plan.covariance[1:] + growth, last]))
+    eye = jnp.eye(mean.shape[-1])
+    grown = plan.covariance + growth * eye
+    if config.covariance == 'shared':
+        return Gaussian(mean, grown)
+    return Gaussian(mean, jnp.concatenate([grown[1:], config.noise_variance * eye[None]]))
+
+
+def _exponential_utility(config: DMDConfig, scores: jax.Array) -> jax.Array:
+    return weights(config, scores)
+
+
+def _low_cost(config: DMDConfig, scores: jax.Array) -> jax.Array:
+    """The same share for each of the elite, the cheapest samples; ties go to the first drawn."""
+    ranks = jnp.argsort(jnp.argsort(scores))
+    count = jnp.maximum(jnp.floor(config.elite_fraction * config.num_samples + 1e-4), 1.0)
+    elite = (ranks < count) & jnp.isfinite(scores)
+    return elite / jnp.maximum(elite.sum(), 1)
+
+
+def _expected_cost(config: DMDConfig, scores: jax.Array) -> jax.Array:
+    """-(C - mean C) / N, of either sign: the gradient of the mean cost, with a baseline."""
+    finite = jnp.isfinite(scores)
+    count = jnp.maximum(finite.sum(), 1)
+    centred = scores - jnp.sum(jnp.where(finite, scores, 0.0)) / count
+    return jnp.where(finite, -centred, 0.0) / count
+
+
+_LOSSES = {
+    'exponential_utility': _exponential_utility,
+    'low_cost': _low_cost,
+    'expected_cost': _expected_cost,
+}
+
+
+def _counted(config: DMDConfig, scores: jax.Array, shares: jax.Array) -> jax.Array:
+    """How much each sample counts: its share; all finite ones alike where the mean cost counts."""
+    if config.loss != 'expected_cost':
+        return shares
+    finite = jnp.isfinite(scores)
+    return finite / jnp.maximum(finite.sum(), 1)
+
+
+def _covariance(config: DMDConfig, plan: Gaussian, noise, shares, moved) -> jax.Array:
+    """The covariance after a step in `covariance_step_size`, its eigenvalues above the floor.
+
+    d is the weighted mean of the noise (`moved`), E its weighted second moment about the mean of
+    before. 'exact': (1 - g) Sigma + g E - g^2 d d^T, the moments' update; 'old_mean' leaves the
+    last term out (mjmpc); 'new_mean' takes E about the new mean (STORM).
+    """
+    step = config.covariance_step_size
+    spread = _of_steps(config, jnp.einsum('n,n...i,n...j->...ij', shares, noise, noise))
+    outer = _of_steps(config, moved[..., :, None] * moved[..., None, :])
+    if config.convention == 'exact':
+        spread = spread - step * outer
+    elif config.convention == 'new_mean':
+        spread = spread + (config.step_size**2 - 2.0 * config.step_size) * outer
+    new = (1.0 - step * shares.sum()) * plan.covariance + step * spread
+    floor = config.covariance_floor * config.noise_variance
+    if config.covariance == 'diagonal':
+        return jnp.maximum(new, floor)
+    values, vectors = jnp.linalg.eigh(0.5 * (new + jnp.swapaxes(new, -1, -2)))
+    return (vectors * jnp.maximum(values, floor)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
+
+
+def _of_steps(config: DMDConfig, matrices: jax.Array) -> jax.Array:
+    """`[H, nu, nu]` in the form of the plan's covariance."""
+    if config.covariance == 'diagonal':
+        return jnp.diagonal(matrices, axis1=-2, axis2=-1)
+    return jnp.mean(matrices, axis=0) if config.covariance == 'shared' else matrices
+
+
+def _mean(plan: Gaussian) -> jax.Array:
+    return plan.mean
+
+
+def _first_action(plan: Gaussian) -> jax.Array:
+    return mppi.first_action(plan.mean)
+
+
+DMD = Planner(
+    DMDConfig(), init, sample, update, shift, _first_action, mppi.soft_value,
+    targets=mppi.MPPI, nominal=_mean,
+)  # fmt: skip
+CROSS_ENTROPY = DMD._replace(config=CEM)

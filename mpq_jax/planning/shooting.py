@@ -1,0 +1,45 @@
+"""The best of N: predictive sampling around the plan at hand, random shooting over the whole box.
+
+Predictive sampling: Howell et al., *Predictive Sampling: Real-time Behaviour Synthesis with MuJoCo*
+(2022). The plan is that of MPPI, and Q's targets are made as MPPI makes them.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from mpq_jax.config import PREDICTIVE_SAMPLING, RANDOM_SHOOTING, PlannerConfig
+from mpq_jax.planning import mppi
+from mpq_jax.planning.planner import Candidates, Update
+
+
+def sample_around(config: PlannerConfig, controls: jax.Array, key: jax.Array) -> Candidates:
+    """The plan `[H, nu]` itself and N - 1 with noise added; `drawn` is what is before clipping."""
+    noise = mppi.sample(config, controls, key).drawn.at[0].set(0.0)
+    return Candidates(jnp.clip(controls + noise, -1.0, 1.0), controls + noise)
+
+
+def sample_box(config: PlannerConfig, controls: jax.Array, key: jax.Array) -> Candidates:
+    """N plans, uniform over the action box."""
+    shape = (config.num_samples, *controls.shape)
+    actions = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+    return Candidates(actions, actions)
+
+
+def update(
+    config: PlannerConfig, controls: jax.Array, candidates: Candidates, costs: jax.Array
+) -> Update:
+    """`step_size` of the way to the cheapest; the plan as it is where no cost is finite."""
+    scores = jnp.where(jnp.isfinite(costs), costs, jnp.inf)
+    best, any_finite = jnp.argmin(scores), jnp.isfinite(scores).any()
+    moved = controls + config.step_size * (candidates.drawn[best] - controls)
+    shares = any_finite * jax.nn.one_hot(best, config.num_samples)
+    return Update(jnp.where(any_finite, moved, controls), shares, scores)
+
+
+def _itself(controls: jax.Array) -> jax.Array:
+    return controls
+
+
+_BEST = mppi.MPPI._replace(update=update, targets=mppi.MPPI, nominal=_itself)
+PREDICTIVE = _BEST._replace(config=PREDICTIVE_SAMPLING, sample=sample_around)
+RANDOM = _BEST._replace(config=RANDOM_SHOOTING, sample=sample_box)
