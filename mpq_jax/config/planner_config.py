@@ -26,12 +26,34 @@ class BasePlannerConfig:
     num_samples: int = static(24)  # N, shared by the model draws: sample n uses draw n mod D
     iterations: int = static(1)  # of sampling and updating, a control step
     discount: float = 0.9  # gamma
+    # MPQ(lambda) (`planning.mixing`): how lambda goes over the training episodes; 'off': MPQ.
+    td_schedule: str = static('off')
+    td_lambda: float = 1.0  # throughout ('constant'), or in the first episode
+    td_lambda_final: float = 1.0  # from `td_episodes` on, and where nothing is learned any more
+    td_episodes: float = 20.0
 
     def validate(self) -> None:
         """Raises ConfigError naming field, value and range."""
+        self._validate_mixing()
         for name in ('horizon', 'num_samples', 'iterations'):
             check_at_least(f'planner.{name}', getattr(self, name), 1)
         check_between('planner.discount', self.discount, 0.0, 1.0)
+
+    def _validate_mixing(self) -> None:
+        schedules = ('off', 'constant', 'linear', 'exponential')
+        check_choice('planner.td_schedule', self.td_schedule, schedules)
+        exponential = self.td_schedule == 'exponential'
+        for name in ('td_lambda', 'td_lambda_final'):
+            value = getattr(self, name)
+            check_between(f'planner.{name}', value, 0.0, 1.0, open_low=exponential)
+            idle = self.td_schedule == 'off' or (self.td_schedule, name) == (
+                'constant', 'td_lambda_final',
+            )  # fmt: skip
+            if idle and value != 1.0:
+                raise ConfigError(
+                    f'planner.{name}', value, f"1 while planner.td_schedule is '{self.td_schedule}'"
+                )
+        check_between('planner.td_episodes', self.td_episodes, 0.0, None, open_low=True)
 
 
 @register_dataclass

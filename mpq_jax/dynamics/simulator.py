@@ -10,6 +10,7 @@ import numpy as np
 
 from mpq_jax.tasks import Reading, Start, Task, Variables
 
+Cost = Callable[[Reading, Variables, jax.Array], Any]  # of a state and an action
 Model = Any  # a pytree of the parameters that may differ between copies of the system
 
 
@@ -100,14 +101,21 @@ class Rollout(NamedTuple):
 
 
 def rollout(
-    simulator: Simulator, model: Model, state: State, actions: jax.Array, keep: bool = False
+    simulator: Simulator,
+    model: Model,
+    state: State,
+    actions: jax.Array,
+    keep: bool = False,
+    cost: Cost | None = None,
 ) -> Rollout:
     """Takes actions `[T, nu]` one after the other; T = 0 only reads the state.
 
-    With `keep`, `along` holds every state on the way.
+    With `keep`, `along` holds every state on the way. `cost` is what a state and the action taken
+    from it cost: the task's, if None.
     """
+    cost = cost or simulator.task.cost
     roll = _all_at_once if simulator.trajectory is not None else _step_by_step
-    result, before = roll(simulator, model, state, actions, keep)
+    result, before = roll(simulator, model, state, actions, keep, cost)
     if not keep:
         return result
     states, readings = jax.tree.map(
@@ -120,7 +128,7 @@ def rollout(
 
 
 def _all_at_once(
-    simulator: Simulator, model: Model, start: State, actions, keep: bool
+    simulator: Simulator, model: Model, start: State, actions, keep: bool, cost: Cost
 ) -> tuple[Rollout, Any]:
     """By a backend that takes all steps itself; and the states and readings before each step."""
     task, variables = simulator.task, start.variables
@@ -130,18 +138,18 @@ def _all_at_once(
         jax.tree.map(lambda x, at=at: x[at], (states, readings)) for at in (slice(-1), -1)
     )
     if task.terminated is None:
-        costs = jax.vmap(task.cost, in_axes=(0, None, 0))(before[1], variables, actions)
+        costs = jax.vmap(cost, in_axes=(0, None, 0))(before[1], variables, actions)
         return Rollout(costs, last_state, last), before
 
     def look(alive, item):
-        return _look(task, variables, alive, *item)
+        return _look(task, cost, variables, alive, *item)
 
     alive, costs = jax.lax.scan(look, jnp.array(True), (before[1], actions))
     return Rollout(costs, last_state, last, alive), before
 
 
 def _step_by_step(
-    simulator: Simulator, model: Model, start: State, actions, keep: bool
+    simulator: Simulator, model: Model, start: State, actions, keep: bool, cost: Cost
 ) -> tuple[Rollout, Any]:
     """By a scan over `simulator.step`; and the states and readings before each step, if kept."""
     task, variables = simulator.task, start.variables
@@ -151,11 +159,11 @@ def _step_by_step(
         state, alive = carry
         following, reading = simulator.step(model, state, action)
         if terminates:
-            alive, cost = _look(task, variables, alive, reading, action)
+            alive, paid = _look(task, cost, variables, alive, reading, action)
             following = jax.tree.map(lambda new, old: jnp.where(alive, new, old), following, state)
         else:
-            cost = task.cost(reading, variables, action)
-        return (following, alive), (cost, (state, reading) if keep else ())
+            paid = cost(reading, variables, action)
+        return (following, alive), (paid, (state, reading) if keep else ())
 
     carry = start, jnp.array(True) if terminates else None
     if actions.shape[0]:
@@ -167,12 +175,12 @@ def _step_by_step(
     return Rollout(costs, state, simulator.read(model, state), alive), before
 
 
-def _look(task: Task, variables: Variables, alive, reading: Reading, action):
+def _look(task: Task, cost: Cost, variables: Variables, alive, reading: Reading, action):
     """Whether s_{t+1} is reached, and the cost of s_t: NaN if it is not finite itself."""
     ends, ending_cost = ending(task, reading, variables)
-    cost = jnp.where(ends, ending_cost, task.cost(reading, variables, action))
-    cost = jnp.where(all_finite(reading), cost, jnp.nan)
-    return alive & ~ends, jnp.where(alive, cost, 0.0)
+    paid = jnp.where(ends, ending_cost, cost(reading, variables, action))
+    paid = jnp.where(all_finite(reading), paid, jnp.nan)
+    return alive & ~ends, jnp.where(alive, paid, 0.0)
 
 
 def ending(task: Task, reading: Reading, variables: Variables) -> tuple[jax.Array, jax.Array]:

@@ -16,6 +16,7 @@ from mpq_jax.dynamics import Model, for_planner, make_simulator
 from mpq_jax.dynamics.randomization import episode_models, planner_models
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.planning.agent import Agent, QParams, make_agent
+from mpq_jax.planning.mixing import at_end
 from mpq_jax.planning.planner import Diagnostics
 from mpq_jax.tasks import Start, keep_tasks, load_task
 from mpq_jax.training import memory
@@ -158,7 +159,7 @@ def load_controller(
     q_params, models, key = one
     planner = programs.members[row].planner
     models = episode_models(config.belief, models, key, 0)
-    return Controller(_arrays(planner), programs.agent, q_params, models)
+    return Controller(_arrays(at_end(planner)), programs.agent, q_params, models)
 
 
 def _arrays(planner: BasePlannerConfig) -> BasePlannerConfig:

@@ -14,6 +14,7 @@ from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers
 from mpq_jax.learning.q_function import make_network
 from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.planning.agent import Agent, QParams, make_agent
+from mpq_jax.planning.mixing import at_episode
 
 
 def make_mpq(config: Config, simulator: Simulator) -> Algorithm:
@@ -54,8 +55,8 @@ def _update(
     """One learning round; undone, with a loss of NaN, where it left the finite numbers."""
     models = episode_models(numbers.belief, state.models, state.key, episode)
     learned, metrics = learner.learn(
-        numbers.planner, numbers.learner, agent, models, state.learner, state.buffer,
-        keys.stream(state.key, 'learn', episode),
+        at_episode(numbers.planner, episode), numbers.learner, agent, models, state.learner,
+        state.buffer, keys.stream(state.key, 'learn', episode),
     )  # fmt: skip
     sound = all_finite((metrics.q_loss, learned.params, learned.optimizer))
     usable = sound & (state.buffer.size > 0)  # no data yet: nothing to learn from

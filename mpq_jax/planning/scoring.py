@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.config import BasePlannerConfig
 from mpq_jax.dynamics import Model, Rollout, Simulator, State, all_finite, ending, rollout
+from mpq_jax.planning.mixing import mixes, stage_cost
 from mpq_jax.tasks import Reading, Variables
 
 # (reading of s_{H-1}, variables, action a_{H-1}) -> cost to go: a learned Q, or the stage cost.
@@ -72,9 +73,13 @@ def trajectory_cost(
     where s_t is the first state, up to s_{H-1}, at which the task terminates:
     sum_{k<t} gamma^k c(s_k, a_k) + gamma^t task.terminal_cost(s_t), whatever would follow;
     NaN if the trajectory left the finite numbers anywhere, even where the costs do not show it.
+    With a `td_schedule`, Q counts on the way as well (`mixing`).
     """
-    steps = rollout(simulator, model, state, actions[:-1])
-    discounts = config.discount ** jnp.arange(actions.shape[0])
+    cost, discount = simulator.task.cost, config.discount
+    if mixes(config):
+        cost, discount = stage_cost(config, cost, terminal_cost), discount * config.td_lambda
+    steps = rollout(simulator, model, state, actions[:-1], cost=cost)
+    discounts = discount ** jnp.arange(actions.shape[0])
     last = terminal_cost(steps.reading, state.variables, actions[-1])
     if steps.alive is not None:
         return _terminating_cost(simulator, steps, state.variables, discounts, last)

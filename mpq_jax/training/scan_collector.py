@@ -14,6 +14,7 @@ from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Summary, run_episode
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Numbers
 from mpq_jax.planning.agent import QParams
+from mpq_jax.planning.mixing import at_end, at_episode
 from mpq_jax.training.layout import BatchCompiler
 
 
@@ -60,7 +61,8 @@ class ScanCollector:
             numbers, state, plants = item
             models = episode_models(numbers.belief, state.models, state.key, episode)
             result = run_episode(
-                numbers.planner, algorithm.collect, self.real, algorithm.params(state), models,
+                at_episode(numbers.planner, episode), algorithm.collect, self.real,
+                algorithm.params(state), models,
                 keys.stream(state.key, stream, episode), plants, keep_plans=algorithm.keep_plans,
             )  # fmt: skip
             return store(state, result.transitions, result.valid), result.summary
@@ -73,7 +75,8 @@ class ScanCollector:
             models = episode_models(numbers.belief, models, key, episode)
             key = keys.stream(key, stream, episode)
             agent = self.algorithm.play
-            return run_episode(numbers.planner, agent, self.real, q_params, models, key, plants)
+            planner = at_end(numbers.planner)
+            return run_episode(planner, agent, self.real, q_params, models, key, plants)
 
         # Members and episodes share one batch axis: a second vmap costs seconds of tracing.
         members, count = seed_keys.shape[0], episodes.shape[0]

@@ -16,6 +16,7 @@ from mpq_jax.environments.stepwise import StepwiseRunner, compile_step
 from mpq_jax.environments.system_pool import SystemPool
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Numbers
 from mpq_jax.planning.agent import Agent, QParams
+from mpq_jax.planning.mixing import at_end, at_episode
 from mpq_jax.training.layout import BatchCompiler
 
 
@@ -35,7 +36,7 @@ class StepwiseCollector:
         assert algorithm.store is not None
         result = self._episodes(
             algorithm.collect, 'train', stream, numbers, state, algorithm.params(state),
-            np.array([episode], np.int32), algorithm.keep_plans,
+            np.array([episode], np.int32), algorithm.keep_plans, at_episode,
         )  # fmt: skip
         state = self.compiler.call(
             'store', jax.vmap(algorithm.store), state, result.transitions, result.valid,
@@ -68,21 +69,24 @@ class StepwiseCollector:
 
     def _episodes(
         self, agent: Agent, name: str, stream: str, numbers: Numbers, state: MemberState,
-        q_params: QParams, episodes: np.ndarray, keep_plans: bool = False,
+        q_params: QParams, episodes: np.ndarray, keep_plans: bool = False, planned=at_end,
     ) -> Episode:  # fmt: skip
-        """Members and episodes on one axis `[B * E]`, each with a system of its own."""
+        """Members and episodes on one axis `[B * E]`, each with a system of its own.
+
+        `planned` is the planner's config in an episode.
+        """
         of_members = numbers, state.key, state.models, q_params
         items = jax.tree.map(lambda x: jnp.repeat(x, len(episodes), axis=0), of_members)
         numbers, seed_keys, models, q_params = items
         which = np.tile(episodes, state.key.shape[0])
-        models, episode_keys = self.compiler.call(
-            f'draw {name} {len(which)}', functools.partial(_drawn, stream), numbers, seed_keys,
-            models, which,
+        models, episode_keys, planner = self.compiler.call(
+            f'draw {name} {len(which)}', functools.partial(_drawn, stream, planned), numbers,
+            seed_keys, models, which,
         )  # fmt: skip
         runner = self._runner(agent, len(which), numbers, q_params, models)
         try:
             return runner.run(
-                numbers.planner, q_params, models, self.systems.take(len(which)), episode_keys,
+                planner, q_params, models, self.systems.take(len(which)), episode_keys,
                 keep_plans, self.compiler.hooks.on_step,
             )  # fmt: skip
         except BaseException:  # before anything is saved or said: the others still move
@@ -112,11 +116,11 @@ class StepwiseCollector:
         return compiler.compiled[name]
 
 
-def _drawn(stream: str, numbers: Numbers, seed_keys, models, episodes):
-    """The models and the key of each episode."""
+def _drawn(stream: str, planned, numbers: Numbers, seed_keys, models, episodes):
+    """The models, the key and the planner's config of each episode."""
 
     def one(numbers, key, models, episode):
         drawn = episode_models(numbers.belief, models, key, episode)
-        return drawn, keys.stream(key, stream, episode)
+        return drawn, keys.stream(key, stream, episode), planned(numbers.planner, episode)
 
     return jax.vmap(one)(numbers, seed_keys, models, episodes)
