@@ -6,8 +6,8 @@ Reinforcement Learning* (ICLR 2021). With d the discount and Q_k that of the k-t
     sum_{k <= H-2} (d lambda)^k [(1 - lambda) Q_k + lambda c_k] + (d lambda)^{H-1} Q_{H-1},
 
 the control term outside. lambda = 1 is MPQ, 0 is Q alone. Between them the free energy is above the
-soft value even of a perfect model and a perfect Q: the exponent mixes geometrically. The paper has lambda fall
-as Q learns, and says no more: schedules and rates are ours.
+soft value even of a perfect model and a perfect Q: the exponent mixes geometrically. The paper has
+lambda fall as Q learns, and says no more: schedules and rates are ours.
 """
 
 import dataclasses
