@@ -10,7 +10,7 @@ import pytest
 from mpq_jax.config import PlannerConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.randomization import draw_parameters
-from mpq_jax.planning import mppi
+from mpq_jax.planning import mppi, noise
 from mpq_jax.planning.free_energy import free_energy
 from mpq_jax.planning.free_energy import weights as weights_of
 from mpq_jax.planning.planner import Candidates
@@ -149,7 +149,7 @@ def test_iterations_start_from_the_plan_before(equations_pendulum):
 
 def test_shift_appends_zeros():
     np.testing.assert_array_equal(
-        mppi.shift(PlannerConfig(), CONTROLS)[:, 0], [*CONTROLS[1:, 0], 0.0]
+        noise.shift(PlannerConfig(), CONTROLS)[:, 0], [*CONTROLS[1:, 0], 0.0]
     )
 
 

@@ -9,6 +9,7 @@ from mpq_jax.config.planner_config import (
     RANDOM_SHOOTING,
     BasePlannerConfig,
     BeliefConfig,
+    NoiseConfig,
     PlannerConfig,
     static,
 )
@@ -31,6 +32,7 @@ __all__ = [
     'DMDConfig',
     'ExecutionConfig',
     'LearnerConfig',
+    'NoiseConfig',
     'PhysicsConfig',
     'PlannerConfig',
     'TrainingConfig',

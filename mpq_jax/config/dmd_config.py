@@ -30,6 +30,10 @@ class DMDConfig(PlannerConfig):
     covariance_step_size: float = 0.5
     covariance_floor: float = 0.05  # in noise_variance
     covariance_growth: float = 0.0  # added at each shift, in noise_variance
+    # What Q's targets sample from: the prior's covariance, or the plan's, its eigenvalues above
+    # `target_floor` in noise_variance (at a half or less exp(-S/lambda) may vary without bounds).
+    target_proposal: str = static('prior')
+    target_floor: float = 0.9
 
     def validate(self) -> None:
         # A mean step above 1 is allowed: Wagener et al. find that it helps.
@@ -47,6 +51,29 @@ class DMDConfig(PlannerConfig):
         check_between('planner.covariance_step_size', self.covariance_step_size, 0.0, 1.0)
         check_between('planner.covariance_floor', self.covariance_floor, 0.0, None, open_low=True)
         check_between('planner.covariance_growth', self.covariance_growth, 0.0, None)
+
+        self._validate_targets()
+
+    def _validate_targets(self) -> None:
+        check_choice('planner.target_proposal', self.target_proposal, ('prior', 'adapted'))
+        check_between('planner.target_floor', self.target_floor, 0.5, None, open_low=True)
+        if self.target_proposal == 'adapted':
+            if self.covariance == 'fixed':
+                raise ConfigError(
+                    'planner.target_proposal', 'adapted',
+                    "'prior' while planner.covariance is 'fixed'",
+                )  # fmt: skip
+            if self.noise != 'white' and self.target_noise == 'white':
+                raise ConfigError(
+                    'planner.target_noise', 'white',
+                    f"'acting' with planner.target_proposal 'adapted' and planner.noise "
+                    f'{self.noise!r}: a covariance is of the coordinates that are sampled',
+                )  # fmt: skip
+        if self.loss != 'exponential_utility' and self.temperature_rule != 'fixed':
+            raise ConfigError(
+                'planner.temperature_rule', self.temperature_rule,
+                f"'fixed' while planner.loss is {self.loss!r}",
+            )  # fmt: skip
 
     def _validate_numbers(self) -> None:
         super().validate()

@@ -10,6 +10,11 @@ from jax.tree_util import register_dataclass
 
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
 
+NOISES = ('white', 'knots', 'coloured')
+TAILS = ('zero', 'hold', 'prior')
+SHOOTING = ('predictive_sampling', 'random_shooting')
+TEMPERATURE_RULES = ('fixed', 'target_ess')
+
 
 def static(default):
     """A field that is part of the program: changing it means another compilation."""
@@ -58,7 +63,47 @@ class BasePlannerConfig:
 
 @register_dataclass
 @dataclasses.dataclass(frozen=True)
-class PlannerConfig(BasePlannerConfig):
+class NoiseConfig(BasePlannerConfig):
+    """How plans are sampled by MPPI and the planners made like it; see `planning.noise`."""
+
+    noise: str = static('white')  # over time
+    knots: int = static(4)  # K of H, of noise='knots'
+    interpolation: str = static('linear')  # between knots; or 'cubic', a natural spline
+    colour: float = 1.0  # beta of noise='coloured': power 1 / f^beta; 0 white, 1 pink, 2 brown
+    tail: str = static('zero')  # the control that follows a plan's end at the shift
+    target_noise: str = static('white')  # of Q's targets; 'acting': the same as acts
+    # The temperature that weighs plans for acting: `temperature`, or the one at which the effective
+    # sample size is target_ess, between two bounds in `temperature`. Q's targets keep theirs.
+    temperature_rule: str = static('fixed')
+    target_ess: float = 8.0  # of N
+    temperature_low: float = 1e-3
+    temperature_high: float = 1e3
+
+    def validate(self) -> None:
+        super().validate()
+        check_choice('planner.noise', self.noise, NOISES)
+        check_choice('planner.interpolation', self.interpolation, ('linear', 'cubic'))
+        check_at_least('planner.knots', self.knots, 1)
+        if self.noise == 'knots' and self.knots > self.horizon:
+            raise ConfigError(
+                'planner.knots', self.knots, f'at most planner.horizon = {self.horizon}'
+            )
+        check_between('planner.colour', self.colour, 0.0, 4.0)
+        check_choice('planner.tail', self.tail, TAILS)
+        check_choice('planner.target_noise', self.target_noise, ('white', 'acting'))
+        check_choice('planner.temperature_rule', self.temperature_rule, TEMPERATURE_RULES)
+        if self.temperature_rule != 'fixed' and not 1.0 <= self.target_ess <= self.num_samples:
+            raise ConfigError(
+                'planner.target_ess', self.target_ess,
+                f'at least 1 and at most planner.num_samples = {self.num_samples}',
+            )  # fmt: skip
+        check_between('planner.temperature_low', self.temperature_low, 0.0, 1.0, open_low=True)
+        check_between('planner.temperature_high', self.temperature_high, 1.0, None)
+
+
+@register_dataclass
+@dataclasses.dataclass(frozen=True)
+class PlannerConfig(NoiseConfig):
     """MPPI's."""
 
     name: str = static('mppi')
@@ -75,6 +120,14 @@ class PlannerConfig(BasePlannerConfig):
         check_between('planner.noise_variance', self.noise_variance, 0.0, None, open_low=True)
         check_between('planner.step_size', self.step_size, 0.0, 1.0, open_low=True)
         check_between('planner.control_discount', self.control_discount, 0.0, 1.0)
+        if self.name in SHOOTING and self.temperature_rule != 'fixed':
+            raise ConfigError(
+                'planner.temperature_rule', self.temperature_rule,
+                f"'fixed' with planner.name {self.name!r}, which weighs no plans",
+            )  # fmt: skip
+
+
+PREDICTIVE_SAMPLING, RANDOM_SHOOTING = (PlannerConfig(name=n, step_size=1.0) for n in SHOOTING)
 
 
 @register_dataclass
@@ -98,10 +151,6 @@ class BeliefConfig:
             )
         check_between('belief.bias', self.bias, 0.0, None)
         check_between('belief.spread', self.spread, 0.0, None)
-
-
-PREDICTIVE_SAMPLING = PlannerConfig(name='predictive_sampling', step_size=1.0)
-RANDOM_SHOOTING = PlannerConfig(name='random_shooting', step_size=1.0)
 
 
 def check_draws(planner: BasePlannerConfig, belief: BeliefConfig) -> None:

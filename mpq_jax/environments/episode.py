@@ -39,6 +39,7 @@ class Summary(NamedTuple):
     nonfinite_steps: jax.Array  # real steps that ended the episode by leaving the finite numbers
     nonfinite_fraction: jax.Array  # of sampled plans
     effective_sample_size: jax.Array
+    ess_missed: jax.Array  # share of the plans whose `target_ess` no temperature allowed reaches
 
 
 SUCCESSES = ('success', 'success_at_end', 'success_share')  # of a Summary
@@ -180,6 +181,7 @@ def assemble(
         nonfinite_steps=jnp.sum(broken, dtype=jnp.int32),
         nonfinite_fraction=_mean(info.nonfinite_fraction, valid),
         effective_sample_size=_mean(info.effective_sample_size, valid),
+        ess_missed=_mean(info.misses_target, valid),
     )
     return Episode(transitions, valid, summary)
 

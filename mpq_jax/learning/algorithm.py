@@ -40,6 +40,7 @@ class Metrics(NamedTuple):
     q_loss: jax.Array  # mean over the last epoch, or over the round's fresh minibatches
     target_mean: jax.Array  # of the finite targets
     nonfinite_targets: jax.Array  # fraction, masked out of the loss
+    target_effective_sample_size: Any = float('nan')  # mean, of the samples of a target
 
 
 def _nothing(state: MemberState) -> QParams:

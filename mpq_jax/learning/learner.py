@@ -89,6 +89,11 @@ def make_targets(
 
     At a true termination V(s') is the task's terminal cost; 0 for transitions without one.
     """
+    return _sampled_targets(planner, config, agent, models, params, batch, key)[0]
+
+
+def _sampled_targets(planner, config, agent, models, params, batch, key):
+    """Targets `[B]`, and the effective sample sizes of the values in them `[B]`."""
     assert agent.planner is not None
     value_of = functools.partial(
         state_value, agent.planner, planner, iterations=config.target_iterations
@@ -98,12 +103,12 @@ def make_targets(
         transition, key = item
         start = transition.next_plan if config.warm_start else agent.first_plan(planner)
         costs_of = agent.costs_of(planner, params, models, transition.next_state)
-        value, _ = value_of(costs_of, num_draws(models), start, key)
+        value, info = value_of(costs_of, num_draws(models), start, key)
         ended = 0.0
         if agent.simulator.task.terminated is not None:
             ended = planner.discount * transition.next_terminal_cost
         following = jnp.where(transition.terminated, ended, planner.discount * value)
-        return transition.cost + following
+        return transition.cost + following, info.effective_sample_size
 
     keys = jax.random.split(key, batch.cost.shape[0])
     return map_in_chunks(one, (batch, keys), agent.execution.target_chunk)
@@ -143,7 +148,8 @@ def _fitted_round(planner, config, agent, models, state, buffer, key):
     sample_key, target_key, order_key = jax.random.split(key, 3)
     batch = replay_buffer.sample(buffer, sample_key, config.num_states)
     params = state.target_params if config.target_network else state.params
-    targets = make_targets(planner, config, agent, models, params, batch, target_key)
+    sampled = _sampled_targets(planner, config, agent, models, params, batch, target_key)
+    targets = sampled[0]
     examples = Examples(batch.observation, batch.action, targets)
     if config.rounds_kept > 1:
         every = jax.tree.map(
@@ -152,7 +158,7 @@ def _fitted_round(planner, config, agent, models, state, buffer, key):
         state = state._replace(kept=jax.tree.map(lambda x: x[:-1], every))
         examples = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), every)
     state, loss = fit(config, agent, state, examples, order_key)
-    return state, _metrics(loss, targets)
+    return state, _metrics(loss, *sampled)
 
 
 def _per_minibatch_round(planner, config, agent, models, state, buffer, key):
@@ -160,14 +166,14 @@ def _per_minibatch_round(planner, config, agent, models, state, buffer, key):
         sample_key, target_key = jax.random.split(key)
         batch = replay_buffer.sample(buffer, sample_key, config.minibatch_size)
         params = state.target_params if config.target_network else state.params
-        targets = make_targets(planner, config, agent, models, params, batch, target_key)
-        examples = Examples(batch.observation, batch.action, targets)
+        sampled = _sampled_targets(planner, config, agent, models, params, batch, target_key)
+        examples = Examples(batch.observation, batch.action, sampled[0])
         state, loss = _gradient_step(config, agent, state, examples)
-        return state, (loss, targets)
+        return state, (loss, sampled)
 
     keys = jax.random.split(key, config.num_minibatches)
-    state, (losses, targets) = jax.lax.scan(step, state, keys)
-    return state, _metrics(jnp.mean(losses), targets)
+    state, (losses, sampled) = jax.lax.scan(step, state, keys)
+    return state, _metrics(jnp.mean(losses), *sampled)
 
 
 def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, batch: Examples):
@@ -192,6 +198,7 @@ def _gradient_step(config: LearnerConfig, agent: Agent, state: LearnerState, bat
     return LearnerState(params, target_params, optimizer, state.kept), value
 
 
-def _metrics(q_loss: jax.Array, targets: jax.Array) -> Metrics:
+def _metrics(q_loss: jax.Array, targets: jax.Array, sizes: jax.Array) -> Metrics:
     usable = jnp.isfinite(targets)
-    return Metrics(q_loss, jnp.mean(targets, where=usable), jnp.mean(~usable))
+    mean = jnp.mean(targets, where=usable)
+    return Metrics(q_loss, mean, jnp.mean(~usable), jnp.mean(sizes))

@@ -5,22 +5,23 @@ Wagener, Cheng, Sacks and Boots, *An Online Learning Approach to Model Predictiv
 stays positive; the eigenvalues are kept above a floor. All functions take one state.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from mpq_jax.config import CEM, DMDConfig
-from mpq_jax.planning import mppi
-from mpq_jax.planning.free_energy import weights
+from mpq_jax.config import CEM, DMDConfig, PlannerConfig
+from mpq_jax.planning import mppi, noise
+from mpq_jax.planning.free_energy import free_energy, misses_target, weights
 from mpq_jax.planning.planner import Candidates, Planner, Update
 
 
 class Gaussian(NamedTuple):
     """The distribution of plans; never clipped, the actions drawn from it are."""
 
-    mean: jax.Array  # [H, nu]
-    # Of each step a variance [H, nu] ('diagonal'), a matrix [H, nu, nu] ('full'), or one matrix for
+    mean: jax.Array  # [K, nu]
+    # Of each step a variance [K, nu] ('diagonal'), a matrix [K, nu, nu] ('full'), or one matrix for
     # all steps [nu, nu] ('shared'); () where it stays noise_variance ('fixed').
     covariance: Any = ()
 
@@ -32,22 +33,22 @@ def init(config: DMDConfig, action_size: int) -> Gaussian:
     shapes = {
         'fixed': (),
         'diagonal': jnp.broadcast_to(jnp.diagonal(eye), mean.shape),
-        'full': jnp.broadcast_to(eye, (config.horizon, *eye.shape)),
+        'full': jnp.broadcast_to(eye, (len(mean), *eye.shape)),
         'shared': eye,
     }
     return Gaussian(mean, shapes[config.covariance])
 
 
 def sample(config: DMDConfig, plan: Gaussian, key: jax.Array) -> Candidates:
-    """N plans; what is drawn is the noise `[N, H, nu]` before clipping."""
+    """N plans; what is drawn is the noise `[N, K, nu]` before clipping."""
     normal = jax.random.normal(key, (config.num_samples, *plan.mean.shape))
     if config.covariance == 'fixed':
-        noise = jnp.sqrt(config.noise_variance) * normal
+        drawn = jnp.sqrt(config.noise_variance) * normal
     elif config.covariance == 'diagonal':
-        noise = jnp.sqrt(plan.covariance) * normal
+        drawn = jnp.sqrt(plan.covariance) * normal
     else:
-        noise = jnp.einsum('...ij,n...j->n...i', jnp.linalg.cholesky(plan.covariance), normal)
-    return Candidates(jnp.clip(plan.mean + noise, -1.0, 1.0), noise)
+        drawn = jnp.einsum('...ij,n...j->n...i', jnp.linalg.cholesky(plan.covariance), normal)
+    return Candidates(jnp.clip(noise.controls(config, plan.mean + drawn), -1.0, 1.0), drawn)
 
 
 def update(config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax.Array) -> Update:
@@ -63,52 +64,52 @@ def update(config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax
     if config.covariance != 'fixed':
         new = _covariance(config, plan, candidates.drawn, shares, moved)
         covariance = jnp.where(jnp.isfinite(scores).any(), new, covariance)
-    return Update(Gaussian(mean, covariance), _counted(config, scores, shares), scores)
+    moved_plan = Gaussian(mean, covariance)
+    misses = misses_target(config, shares)
+    return Update(moved_plan, _counted(config, scores, shares), scores, misses)
 
 
-def control_cost(config: DMDConfig, plan: Gaussian, noise: jax.Array) -> jax.Array:
-    """lambda log(density of the plan / density of the prior) at the mean plus noise `[H, nu]`.
+def control_cost(config: DMDConfig, plan: Gaussian, deviation: jax.Array) -> jax.Array:
+    """lambda log(density of the plan / density of the prior) at the mean plus `[K, nu]`.
 
     Each step's term is discounted by the control discount. With the prior's covariance it is
     MPPI's control term.
     """
     if config.covariance == 'fixed':
-        return mppi.control_cost(config, plan.mean, noise)
+        return mppi.control_cost(config, plan.mean, deviation)
     prior = config.noise_variance
-    drawn = plan.mean + noise
+    drawn = plan.mean + deviation
     if config.covariance == 'diagonal':
-        distances = jnp.sum(noise**2 / plan.covariance, axis=-1)
+        distances = jnp.sum(deviation**2 / plan.covariance, axis=-1)
         logs = jnp.sum(jnp.log(plan.covariance / prior), axis=-1)
     else:
         factors = jnp.broadcast_to(
             jnp.linalg.cholesky(plan.covariance), (*drawn.shape, drawn.shape[-1])
         )
-        solved = jax.scipy.linalg.solve_triangular(factors, noise[..., None], lower=True)
+        solved = jax.scipy.linalg.solve_triangular(factors, deviation[..., None], lower=True)
         distances = jnp.sum(solved[..., 0] ** 2, axis=-1)
         diagonal = jnp.diagonal(factors, axis1=-2, axis2=-1)
         logs = jnp.sum(jnp.log(diagonal**2 / prior), axis=-1)
     terms = 0.5 * (jnp.sum(drawn**2, axis=-1) / prior - distances - logs)
-    discounts = config.control_discount ** jnp.arange(drawn.shape[0])
+    discounts = config.control_discount ** noise.times(config)
     return config.temperature * jnp.sum(discounts * terms)
 
 
 def shift(config: DMDConfig, plan: Gaussian) -> Gaussian:
-    """One control step later: zeros follow the mean, the prior's covariance that of the last step.
+    """One control step later; behind the last coordinate comes the prior's covariance.
 
     Covariances grow by `covariance_growth` of the prior's, which keeps a plan exploring.
     """
-    mean = mppi.shift(config, plan.mean)
+    mean = noise.shift(config, plan.mean)
     if config.covariance == 'fixed':
         return Gaussian(mean)
-    growth = config.covariance_growth * config.noise_variance
+    prior = config.noise_variance * jnp.eye(mean.shape[-1])
     if config.covariance == 'diagonal':
-        last = jnp.full_like(plan.covariance[:1], config.noise_variance)
-        return Gaussian(mean, jnp.concatenate([plan.covariance[1:] + growth, last]))
-    eye = jnp.eye(mean.shape[-1])
-    grown = plan.covariance + growth * eye
+        prior = jnp.diagonal(prior)
+    grown = plan.covariance + config.covariance_growth * prior
     if config.covariance == 'shared':
         return Gaussian(mean, grown)
-    return Gaussian(mean, jnp.concatenate([grown[1:], config.noise_variance * eye[None]]))
+    return Gaussian(mean, noise.shift_spread(config, grown, prior))
 
 
 def _exponential_utility(config: DMDConfig, scores: jax.Array) -> jax.Array:
@@ -146,7 +147,7 @@ def _counted(config: DMDConfig, scores: jax.Array, shares: jax.Array) -> jax.Arr
     return finite / jnp.maximum(finite.sum(), 1)
 
 
-def _covariance(config: DMDConfig, plan: Gaussian, noise, shares, moved) -> jax.Array:
+def _covariance(config: DMDConfig, plan: Gaussian, drawn, shares, moved) -> jax.Array:
     """The covariance after a step in `covariance_step_size`, its eigenvalues above the floor.
 
     d is the weighted mean of the noise (`moved`), E its weighted second moment about the mean of
@@ -154,17 +155,22 @@ def _covariance(config: DMDConfig, plan: Gaussian, noise, shares, moved) -> jax.
     last term out (mjmpc); 'new_mean' takes E about the new mean (STORM).
     """
     step = config.covariance_step_size
-    spread = _of_steps(config, jnp.einsum('n,n...i,n...j->...ij', shares, noise, noise))
+    spread = _of_steps(config, jnp.einsum('n,n...i,n...j->...ij', shares, drawn, drawn))
     outer = _of_steps(config, moved[..., :, None] * moved[..., None, :])
     if config.convention == 'exact':
         spread = spread - step * outer
     elif config.convention == 'new_mean':
         spread = spread + (config.step_size**2 - 2.0 * config.step_size) * outer
     new = (1.0 - step * shares.sum()) * plan.covariance + step * spread
-    floor = config.covariance_floor * config.noise_variance
+    return _floored(config, new, config.covariance_floor)
+
+
+def _floored(config: DMDConfig, covariance: jax.Array, floor) -> jax.Array:
+    """Its eigenvalues raised to `floor`, in noise_variance."""
+    floor = floor * config.noise_variance
     if config.covariance == 'diagonal':
-        return jnp.maximum(new, floor)
-    values, vectors = jnp.linalg.eigh(0.5 * (new + jnp.swapaxes(new, -1, -2)))
+        return jnp.maximum(covariance, floor)
+    values, vectors = jnp.linalg.eigh(0.5 * (covariance + jnp.swapaxes(covariance, -1, -2)))
     return (vectors * jnp.maximum(values, floor)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
 
 
@@ -175,8 +181,25 @@ def _of_steps(config: DMDConfig, matrices: jax.Array) -> jax.Array:
     return jnp.mean(matrices, axis=0) if config.covariance == 'shared' else matrices
 
 
-def _mean(plan: Gaussian) -> jax.Array:
-    return plan.mean
+def soft_value(
+    config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax.Array, draws: int = 1
+) -> jax.Array:
+    """V(s) of the fixed prior from samples of the plan; the control term makes up for its shape."""
+    terms = jax.vmap(control_cost, in_axes=(None, None, 0))(config, plan, candidates.drawn)
+    total = jnp.where(jnp.isfinite(costs + terms), costs + terms, jnp.inf)
+    return free_energy(config, total, draws)
+
+
+def targets(config: DMDConfig, plan: Gaussian) -> tuple[Planner, PlannerConfig, Any]:
+    """Q's: those of MPPI's prior, or of an adapted plan, kept wide and drawn to the prior."""
+    if config.target_proposal == 'prior':
+        return mppi.targets(config, plan.mean)
+    floor: Any = jnp.maximum(config.covariance_floor, config.target_floor)
+    config = dataclasses.replace(
+        config, temperature_rule='fixed', importance_sampling=True, covariance_floor=floor
+    )
+    wide = plan._replace(covariance=_floored(config, plan.covariance, floor))
+    return DMD._replace(soft_value=soft_value, targets=None), config, wide
 
 
 def _first_action(plan: Gaussian) -> jax.Array:
@@ -184,7 +207,6 @@ def _first_action(plan: Gaussian) -> jax.Array:
 
 
 DMD = Planner(
-    DMDConfig(), init, sample, update, shift, _first_action, mppi.soft_value,
-    targets=mppi.MPPI, nominal=_mean,
-)  # fmt: skip
+    DMDConfig(), init, sample, update, shift, _first_action, mppi.soft_value, targets=targets
+)
 CROSS_ENTROPY = DMD._replace(config=CEM)

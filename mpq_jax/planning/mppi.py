@@ -1,9 +1,11 @@
 """Infinite-horizon MPPI: sample around a mean, weight, update, shift; and the free energy.
 
 Equations are numbered as in the full version of Bhardwaj et al., L4DC 2020. All functions
-take one state; batches are made by whoever calls them.
+take one state; batches are made by whoever calls them. A plan `[K, nu]` is its mean controls,
+or what stands for them where the noise is not white (`noise`).
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -11,22 +13,22 @@ import jax.numpy as jnp
 
 from mpq_jax.config import PlannerConfig
 from mpq_jax.dynamics import Model, Simulator, State
-from mpq_jax.planning import planner
-from mpq_jax.planning.free_energy import free_energy, weights
+from mpq_jax.planning import noise, planner
+from mpq_jax.planning.free_energy import free_energy, misses_target, weights
 from mpq_jax.planning.planner import Candidates, Diagnostics, Planner, Update
 from mpq_jax.planning.scoring import TerminalCost, num_draws, score
 
 
 def zero_controls(config: PlannerConfig, action_size: int) -> jax.Array:
-    """The plan `[H, nu]` of the prior: no control."""
-    return jnp.zeros((config.horizon, action_size))
+    """The plan `[K, nu]` of the prior: no control."""
+    return jnp.zeros((noise.size(config), action_size))
 
 
 def sample(config: PlannerConfig, controls: jax.Array, key: jax.Array) -> Candidates:
-    """N plans around the mean controls `[H, nu]`, which are never clipped; the actions are."""
+    """N plans around the mean controls `[K, nu]`, which are never clipped; the actions are."""
     shape = (config.num_samples, *controls.shape)
-    noise = jnp.sqrt(config.noise_variance) * jax.random.normal(key, shape)
-    return Candidates(jnp.clip(controls + noise, -1.0, 1.0), noise)
+    drawn = jnp.sqrt(config.noise_variance) * jax.random.normal(key, shape)
+    return Candidates(jnp.clip(noise.controls(config, controls + drawn), -1.0, 1.0), drawn)
 
 
 def total_scores(
@@ -38,15 +40,15 @@ def total_scores(
     return jnp.where(jnp.isfinite(total), total, jnp.inf)
 
 
-def control_cost(config: PlannerConfig, controls: jax.Array, noise: jax.Array) -> jax.Array:
+def control_cost(config: PlannerConfig, controls: jax.Array, drawn: jax.Array) -> jax.Array:
     """The KL term: lambda sum_t d^t u_t^T Sigma^-1 (u_t + 2 epsilon_t) / 2.
 
     d is the control discount. At 1 (Eq. 23) the weights are those of importance sampling: a free
     energy does not depend on the plan it is drawn around. Below 1 a plan's far end costs less.
     """
     precision = config.temperature / config.noise_variance
-    discounts = config.control_discount ** jnp.arange(controls.shape[0])
-    return 0.5 * precision * jnp.sum(discounts[:, None] * controls * (controls + 2.0 * noise))
+    discounts = config.control_discount ** noise.times(config)
+    return 0.5 * precision * jnp.sum(discounts[:, None] * controls * (controls + 2.0 * drawn))
 
 
 def update(
@@ -59,15 +61,11 @@ def update(
     scores = total_scores(config, controls, candidates, costs)
     shares = weights(config, scores)
     step = config.step_size * jnp.tensordot(shares, candidates.drawn, axes=1)
-    return Update(controls + step, shares, scores)
-
-
-def shift(config: PlannerConfig, controls: jax.Array) -> jax.Array:
-    """The plan one control step later: the first action gone, zeros appended."""
-    return jnp.concatenate([controls[1:], jnp.zeros_like(controls[:1])])
+    return Update(controls + step, shares, scores, misses_target(config, shares))
 
 
 def first_action(controls: jax.Array) -> jax.Array:
+    """The first control, which is a plan's first coordinate whatever the noise."""
     return jnp.clip(controls[0], -1.0, 1.0)
 
 
@@ -82,7 +80,19 @@ def soft_value(
     return free_energy(config, total_scores(config, controls, candidates, costs), draws)
 
 
-MPPI = Planner(PlannerConfig(), zero_controls, sample, update, shift, first_action, soft_value)
+def targets(config: PlannerConfig, controls: jax.Array) -> tuple[Planner, PlannerConfig, jax.Array]:
+    """Q's: MPPI at its own temperature, and its prior white unless `target_noise` is 'acting'."""
+    if config.temperature_rule != 'fixed':
+        config = dataclasses.replace(config, temperature_rule='fixed')
+    if config.noise == 'white' or config.target_noise == 'acting':
+        return MPPI, config, controls
+    mean = noise.controls(config, controls)
+    return MPPI, dataclasses.replace(config, noise='white'), mean
+
+
+MPPI = Planner(
+    PlannerConfig(), zero_controls, sample, update, noise.shift, first_action, soft_value, targets
+)
 
 
 def plan(

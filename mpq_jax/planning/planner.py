@@ -29,6 +29,7 @@ class Update(NamedTuple):
     plan: Plan
     weights: jax.Array  # [N], of each candidate; they sum to 1, or are 0 where none is finite
     scores: jax.Array  # [N], by which it judged: costs, and what it adds to them
+    misses_target: Any = False  # whether the weights are not as the config wants them
 
 
 class Planner(NamedTuple):
@@ -49,10 +50,9 @@ class Planner(NamedTuple):
     # (config, plan, candidates, costs [N], number of model draws) -> V, the soft value of the
     # state that the candidates start from. None: the planner has none, and Q cannot learn from it.
     soft_value: Callable[[Any, Plan, Candidates, jax.Array, int], jax.Array] | None = None
-    # Whose samples and soft value make Q's targets, where they are not this planner's own, and the
-    # plan of it that a plan stands for. Its config is of the same class.
-    targets: 'Planner | None' = None
-    nominal: Callable[[Plan], Plan] | None = None
+    # (config, plan) -> whose samples and soft value make Q's targets where they are not just these,
+    # and its config and plan.
+    targets: 'Callable[[Any, Plan], tuple[Planner, Any, Plan]] | None' = None
 
 
 class Diagnostics(NamedTuple):
@@ -62,6 +62,7 @@ class Diagnostics(NamedTuple):
     best_score: jax.Array
     mean_score: jax.Array  # over the finite ones
     nonfinite_fraction: jax.Array
+    misses_target: jax.Array  # 1 where `target_ess` is beyond the bounds of the temperature, else 0
 
 
 def improve(
@@ -117,8 +118,7 @@ def state_value(
       V, a scalar (infinite when no sample was finite), and diagnostics of the fresh batch.
     """
     if planner.targets is not None:
-        plan = plan if planner.nominal is None else planner.nominal(plan)
-        planner = planner.targets
+        planner, config, plan = planner.targets(config, plan)
     assert planner.soft_value is not None  # checked when the agent is made
     plan_key, value_key = jax.random.split(key)
     if iterations:
@@ -136,6 +136,7 @@ def diagnose(updated: Update) -> Diagnostics:
         best_score=jnp.min(updated.scores),
         mean_score=jnp.mean(updated.scores, where=finite),
         nonfinite_fraction=jnp.mean(~finite),
+        misses_target=jnp.asarray(updated.misses_target, jnp.float32),
     )
 
 

@@ -8,21 +8,26 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.config import PREDICTIVE_SAMPLING, RANDOM_SHOOTING, PlannerConfig
-from mpq_jax.planning import mppi
+from mpq_jax.planning import mppi, noise
 from mpq_jax.planning.planner import Candidates, Update
 
 
 def sample_around(config: PlannerConfig, controls: jax.Array, key: jax.Array) -> Candidates:
-    """The plan `[H, nu]` itself and N - 1 with noise added; `drawn` is what is before clipping."""
-    noise = mppi.sample(config, controls, key).drawn.at[0].set(0.0)
-    return Candidates(jnp.clip(controls + noise, -1.0, 1.0), controls + noise)
+    """The plan `[K, nu]` itself and N - 1 with noise added; `drawn` is what is before clipping."""
+    around = mppi.sample(config, controls, key)
+    itself = jnp.clip(noise.controls(config, controls), -1.0, 1.0)
+    return Candidates(around.actions.at[0].set(itself), controls + around.drawn.at[0].set(0.0))
 
 
 def sample_box(config: PlannerConfig, controls: jax.Array, key: jax.Array) -> Candidates:
-    """N plans, uniform over the action box."""
+    """N plans, uniform over the action box: each knot, each control of coloured noise."""
     shape = (config.num_samples, *controls.shape)
-    actions = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
-    return Candidates(actions, actions)
+    if config.noise == 'coloured':
+        normal = noise.controls(config, jax.random.normal(key, shape))
+        actions = 2.0 * jax.scipy.stats.norm.cdf(normal) - 1.0
+        return Candidates(actions, noise.coordinates(config, actions))
+    drawn = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+    return Candidates(jnp.clip(noise.controls(config, drawn), -1.0, 1.0), drawn)
 
 
 def update(
@@ -36,10 +41,6 @@ def update(
     return Update(jnp.where(any_finite, moved, controls), shares, scores)
 
 
-def _itself(controls: jax.Array) -> jax.Array:
-    return controls
-
-
-_BEST = mppi.MPPI._replace(update=update, targets=mppi.MPPI, nominal=_itself)
+_BEST = mppi.MPPI._replace(update=update)
 PREDICTIVE = _BEST._replace(config=PREDICTIVE_SAMPLING, sample=sample_around)
 RANDOM = _BEST._replace(config=RANDOM_SHOOTING, sample=sample_box)

@@ -40,6 +40,8 @@ COLUMNS = (
     'nonfinite_targets',
     'q_restores',  # cumulative: rounds whose Q diverged and was put back
     'physics_warnings',  # MuJoCo's, of the whole batch, planning included
+    'ess_missed',  # share of control steps that missed planner.target_ess; 0 where there is none
+    'target_effective_sample_size',  # mean, of the samples of Q's targets
 )
 WALL_TIME_COLUMNS = ('collect_seconds', 'learn_seconds')
 
@@ -188,7 +190,10 @@ def cell_text(value: Any) -> str:
 
 
 def _event_name(column: str) -> str:
-    learning = ('q_loss', 'learn_seconds', 'nonfinite_targets', 'q_restores')
+    learning = (
+        'q_loss', 'learn_seconds', 'nonfinite_targets', 'q_restores',
+        'target_effective_sample_size',
+    )  # fmt: skip
     group = 'learn' if column in learning else 'train'
     if column.startswith('validation'):
         group = 'validation'

@@ -51,6 +51,10 @@ def episode_rows(
             'nonfinite_steps': int(summary.nonfinite_steps[i]),
             'nonfinite_targets': metrics.nonfinite_targets[i] if metrics and learned[i] else None,
             'physics_warnings': physics_warnings,
+            'ess_missed': summary.ess_missed[i],
+            'target_effective_sample_size': (
+                metrics.target_effective_sample_size[i] if metrics and learned[i] else None
+            ),
         }
         for i, (variant, seed) in enumerate(members)
     ]
