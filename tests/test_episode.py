@@ -34,6 +34,8 @@ def test_a_time_limit_keeps_every_step_and_terminates_none():
     assert episode.summary.episode_return == -sum(range(10))
     np.testing.assert_array_equal(episode.transitions.state.qvel[:, 0], np.arange(10))
     np.testing.assert_array_equal(episode.transitions.next_state.qvel[:, 0], np.arange(1, 11))
+    changes = np.diff(episode.transitions.action, axis=0) ** 2
+    np.testing.assert_allclose(episode.summary.action_change, changes.mean(), rtol=1e-6)
 
 
 def test_a_termination_ends_the_episode_and_is_stored():
@@ -49,6 +51,8 @@ def test_a_termination_ends_the_episode_and_is_stored():
     assert episode.summary.success and episode.summary.env_steps == 4
     assert episode.summary.episode_return == -(0 + 1 + 2 + 3) - 400
     assert episode.transitions.next_terminal_cost[3] == 400
+    changes = np.diff(episode.transitions.action[:4], axis=0) ** 2
+    np.testing.assert_allclose(episode.summary.action_change, changes.mean(), rtol=1e-6)
     assert not episode_of(clock()).summary.success
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -62,10 +63,10 @@ def physics_of(task: str, backend: str) -> PhysicsConfig:
     return dataclasses.replace(mpq_jax.preset(task).planner_physics, **PHYSICS[backend])
 
 
-def plan_call(cell: Cell, agent_name: str, backend: str):
-    """A compiled batch of plans as a call without arguments."""
+def plan_call(cell: Cell, agent_name: str, backend: str, fields: Mapping[str, Any] | None = None):
+    """A compiled batch of plans as a call without arguments; `fields` are set last."""
     simulator = planner_simulator(cell.task, backend)
-    config = config_of(cell, agent_name, simulator)
+    config = mpq_jax.set_fields(config_of(cell, agent_name, simulator), fields or {})
     agent = make_agent(config, simulator, make_network(config))
     models = planner_models(config, simulator, jax.random.key(0))
     q_params = random_q(agent)

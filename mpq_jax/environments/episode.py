@@ -40,6 +40,7 @@ class Summary(NamedTuple):
     nonfinite_fraction: jax.Array  # of sampled plans
     effective_sample_size: jax.Array
     ess_missed: jax.Array  # share of the plans whose `target_ess` no temperature allowed reaches
+    action_change: jax.Array  # mean square, of an action's entries from a step to the next
 
 
 SUCCESSES = ('success', 'success_at_end', 'success_share')  # of a Summary
@@ -182,6 +183,7 @@ def assemble(
         nonfinite_fraction=_mean(info.nonfinite_fraction, valid),
         effective_sample_size=_mean(info.effective_sample_size, valid),
         ess_missed=_mean(info.misses_target, valid),
+        action_change=_mean(_changes(instants.action), valid[1:]),
     )
     return Episode(transitions, valid, summary)
 
@@ -192,6 +194,11 @@ def _episode_return(transitions: Transition, valid: jax.Array, final: jax.Array)
         ending = transitions.next_terminal_cost[final]
         total += jnp.where(transitions.terminated[final], ending, 0.0)
     return jnp.where(valid[final], -total, jnp.nan)
+
+
+def _changes(actions: jax.Array) -> jax.Array:
+    """Mean squared differences `[T - 1]` of successive actions `[T, nu]`."""
+    return jnp.mean(jnp.square(actions[1:] - actions[:-1]), axis=-1)
 
 
 def _mean(values: jax.Array, valid: jax.Array) -> jax.Array:

@@ -78,21 +78,22 @@ def control_cost(config: DMDConfig, plan: Gaussian, deviation: jax.Array) -> jax
     if config.covariance == 'fixed':
         return mppi.control_cost(config, plan.mean, deviation)
     prior = config.noise_variance
-    drawn = plan.mean + deviation
-    if config.covariance == 'diagonal':
-        distances = jnp.sum(deviation**2 / plan.covariance, axis=-1)
-        logs = jnp.sum(jnp.log(plan.covariance / prior), axis=-1)
-    else:
-        factors = jnp.broadcast_to(
-            jnp.linalg.cholesky(plan.covariance), (*drawn.shape, drawn.shape[-1])
-        )
-        solved = jax.scipy.linalg.solve_triangular(factors, deviation[..., None], lower=True)
-        distances = jnp.sum(solved[..., 0] ** 2, axis=-1)
-        diagonal = jnp.diagonal(factors, axis1=-2, axis2=-1)
-        logs = jnp.sum(jnp.log(diagonal**2 / prior), axis=-1)
-    terms = 0.5 * (jnp.sum(drawn**2, axis=-1) / prior - distances - logs)
     discounts = config.control_discount ** noise.times(config)
-    return config.temperature * jnp.sum(discounts * terms)
+    if config.covariance == 'diagonal':  # constant, linear and quadratic in the deviation
+        discounts = discounts[:, None]
+        same = jnp.sum(discounts * (plan.mean**2 / prior - jnp.log(plan.covariance / prior)))
+        slope = discounts * 2.0 * plan.mean / prior
+        bend = discounts * (1.0 / prior - 1.0 / plan.covariance)
+        terms = same + jnp.vdot(slope, deviation) + jnp.vdot(bend, deviation**2)
+        return 0.5 * config.temperature * terms
+    drawn = plan.mean + deviation
+    factors = jnp.broadcast_to(
+        jnp.linalg.cholesky(plan.covariance), (*drawn.shape, drawn.shape[-1])
+    )
+    solved = jax.scipy.linalg.solve_triangular(factors, deviation[..., None], lower=True)
+    logs = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=-2, axis2=-1) ** 2 / prior), axis=-1)
+    distances = jnp.sum(drawn**2, axis=-1) / prior - jnp.sum(solved[..., 0] ** 2, axis=-1)
+    return 0.5 * config.temperature * jnp.sum(discounts * (distances - logs))
 
 
 def shift(config: DMDConfig, plan: Gaussian) -> Gaussian:
@@ -118,9 +119,11 @@ def _exponential_utility(config: DMDConfig, scores: jax.Array) -> jax.Array:
 
 def _low_cost(config: DMDConfig, scores: jax.Array) -> jax.Array:
     """The same share for each of the elite, the cheapest samples; ties go to the first drawn."""
-    ranks = jnp.argsort(jnp.argsort(scores))
     count = jnp.maximum(jnp.floor(config.elite_fraction * config.num_samples + 1e-4), 1.0)
-    elite = (ranks < count) & jnp.isfinite(scores)
+    last = jnp.sort(scores)[count.astype(int) - 1]
+    below, equal = scores < last, scores == last
+    elite = below | (equal & (jnp.cumsum(equal) <= count - below.sum()))
+    elite &= jnp.isfinite(scores)
     return elite / jnp.maximum(elite.sum(), 1)
 
 
@@ -155,8 +158,13 @@ def _covariance(config: DMDConfig, plan: Gaussian, drawn, shares, moved) -> jax.
     last term out (mjmpc); 'new_mean' takes E about the new mean (STORM).
     """
     step = config.covariance_step_size
-    spread = _of_steps(config, jnp.einsum('n,n...i,n...j->...ij', shares, drawn, drawn))
-    outer = _of_steps(config, moved[..., :, None] * moved[..., None, :])
+    if config.covariance == 'diagonal':
+        spread, outer = jnp.tensordot(shares, drawn**2, axes=1), moved**2
+    else:
+        spread = jnp.einsum('n,n...i,n...j->...ij', shares, drawn, drawn)
+        outer = moved[..., :, None] * moved[..., None, :]
+    if config.covariance == 'shared':
+        spread, outer = spread.mean(axis=0), outer.mean(axis=0)
     if config.convention == 'exact':
         spread = spread - step * outer
     elif config.convention == 'new_mean':
@@ -172,13 +180,6 @@ def _floored(config: DMDConfig, covariance: jax.Array, floor) -> jax.Array:
         return jnp.maximum(covariance, floor)
     values, vectors = jnp.linalg.eigh(0.5 * (covariance + jnp.swapaxes(covariance, -1, -2)))
     return (vectors * jnp.maximum(values, floor)[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
-
-
-def _of_steps(config: DMDConfig, matrices: jax.Array) -> jax.Array:
-    """`[H, nu, nu]` in the form of the plan's covariance."""
-    if config.covariance == 'diagonal':
-        return jnp.diagonal(matrices, axis1=-2, axis2=-1)
-    return jnp.mean(matrices, axis=0) if config.covariance == 'shared' else matrices
 
 
 def soft_value(

@@ -51,11 +51,10 @@ def shift(config: NoiseConfig, plan: jax.Array) -> jax.Array:
     if config.noise == 'white':
         last = plan[-1:] if config.tail == 'hold' else jnp.zeros_like(plan[-1:])
         return jnp.concatenate([plan[1:], last])
-    factor = _factor(config)
-    before = _along_time(factor, plan)
+    before = controls(config, plan)
     last = before[-1:] if config.tail == 'hold' else jnp.zeros_like(before[-1:])
     after = jnp.concatenate([before[1:], last])
-    moved = jax.scipy.linalg.solve_triangular(factor, after, lower=True)
+    moved = coordinates(config, after)
     return moved.at[-1].set(0.0) if config.tail == 'prior' else moved
 
 
@@ -72,12 +71,8 @@ def shift_spread(config: NoiseConfig, spread: jax.Array, entering: jax.Array) ->
 
 
 def coordinates(config: NoiseConfig, controls: jax.Array) -> jax.Array:
-    """Of controls `[N, H, nu]` that white or coloured noise made: theta `[N, H, nu]`."""
-    if config.noise == 'white':
-        return controls
-    side_by_side = jnp.moveaxis(controls, 1, 0).reshape(config.horizon, -1)
-    solved = jax.scipy.linalg.solve_triangular(_factor(config), side_by_side, lower=True)
-    return jnp.moveaxis(solved.reshape(config.horizon, -1, controls.shape[-1]), 0, 1)
+    """theta of controls `[H, nu]` under coloured noise."""
+    return jax.scipy.linalg.solve_triangular(_factor(config), controls, lower=True)
 
 
 def _along_time(matrix, plans: jax.Array) -> jax.Array:

@@ -24,8 +24,8 @@ def sample_box(config: PlannerConfig, controls: jax.Array, key: jax.Array) -> Ca
     shape = (config.num_samples, *controls.shape)
     if config.noise == 'coloured':
         normal = noise.controls(config, jax.random.normal(key, shape))
-        actions = 2.0 * jax.scipy.stats.norm.cdf(normal) - 1.0
-        return Candidates(actions, noise.coordinates(config, actions))
+        actions = jax.lax.erf(jnp.sqrt(0.5) * normal)  # 2 Phi - 1
+        return Candidates(actions, actions)
     drawn = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
     return Candidates(jnp.clip(noise.controls(config, drawn), -1.0, 1.0), drawn)
 
@@ -34,13 +34,31 @@ def update(
     config: PlannerConfig, controls: jax.Array, candidates: Candidates, costs: jax.Array
 ) -> Update:
     """`step_size` of the way to the cheapest; the plan as it is where no cost is finite."""
-    scores = jnp.where(jnp.isfinite(costs), costs, jnp.inf)
-    best, any_finite = jnp.argmin(scores), jnp.isfinite(scores).any()
-    moved = controls + config.step_size * (candidates.drawn[best] - controls)
-    shares = any_finite * jax.nn.one_hot(best, config.num_samples)
+    return _towards(config, controls, candidates.drawn[jnp.argmin(_finite(costs))], costs)
+
+
+def update_box(
+    config: PlannerConfig, controls: jax.Array, candidates: Candidates, costs: jax.Array
+) -> Update:
+    """The same; coloured samples are controls, which a plan has coordinates of."""
+    best = candidates.drawn[jnp.argmin(_finite(costs))]
+    if config.noise == 'coloured':
+        best = noise.coordinates(config, best)
+    return _towards(config, controls, best, costs)
+
+
+def _finite(costs: jax.Array) -> jax.Array:
+    return jnp.where(jnp.isfinite(costs), costs, jnp.inf)
+
+
+def _towards(config: PlannerConfig, controls: jax.Array, best: jax.Array, costs: jax.Array):
+    scores = _finite(costs)
+    any_finite = jnp.isfinite(scores).any()
+    moved = controls + config.step_size * (best - controls)
+    shares = any_finite * jax.nn.one_hot(jnp.argmin(scores), config.num_samples)
     return Update(jnp.where(any_finite, moved, controls), shares, scores)
 
 
 _BEST = mppi.MPPI._replace(update=update)
 PREDICTIVE = _BEST._replace(config=PREDICTIVE_SAMPLING, sample=sample_around)
-RANDOM = _BEST._replace(config=RANDOM_SHOOTING, sample=sample_box)
+RANDOM = _BEST._replace(config=RANDOM_SHOOTING, sample=sample_box, update=update_box)

@@ -22,6 +22,7 @@ _LABELS = {
     'validation_success': 'validation success rate',
     'q_loss': 'loss of Q',
     'effective_sample_size': 'effective sample size',
+    'action_change': 'mean squared change of the action',
     'target_effective_sample_size': "effective sample size of Q's targets",
 }
 _SEED_VALUES = 60_000  # of one measure, beyond which many seeds are not drawn one by one

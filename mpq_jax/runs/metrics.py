@@ -42,6 +42,7 @@ COLUMNS = (
     'physics_warnings',  # MuJoCo's, of the whole batch, planning included
     'ess_missed',  # share of control steps that missed planner.target_ess; 0 where there is none
     'target_effective_sample_size',  # mean, of the samples of Q's targets
+    'action_change',  # mean squared change of the action from one control step to the next
 )
 WALL_TIME_COLUMNS = ('collect_seconds', 'learn_seconds')
 

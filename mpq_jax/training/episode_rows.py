@@ -52,6 +52,7 @@ def episode_rows(
             'nonfinite_targets': metrics.nonfinite_targets[i] if metrics and learned[i] else None,
             'physics_warnings': physics_warnings,
             'ess_missed': summary.ess_missed[i],
+            'action_change': summary.action_change[i],
             'target_effective_sample_size': (
                 metrics.target_effective_sample_size[i] if metrics and learned[i] else None
             ),
