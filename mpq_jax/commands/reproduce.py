@@ -2,11 +2,12 @@
 
 Each is a sweep over agents, horizons and data, so it is resumed by the same command; figures and
 tables of one task may share a --run_dir and then share runs. --draw_only runs nothing and shows
-what has run so far.
+what has run so far. 'dmd_cartpole' is the published experiment of DMD-MPC, a system of its own.
 """
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
@@ -15,7 +16,7 @@ from rich.console import Console
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import ConfigError, TaskError, check_choice
 from mpq_jax.commands import command_line
-from mpq_jax.comparison import paper_figures
+from mpq_jax.comparison import dmd_cartpole_figure, paper_figures
 from mpq_jax.suite.presets import preset
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
@@ -25,11 +26,12 @@ from mpq_jax.tasks import load_task
 FLAGS = flags.FLAGS
 command_line.define_run_flags()
 command_line.define_run_directory_flag()
-flags.DEFINE_string('figure', None, "'training_curves' or 'horizon_ablation'")
+flags.DEFINE_string('figure', None, "'training_curves', 'horizon_ablation' or 'dmd_cartpole'")
 flags.DEFINE_string('table', None, "'test_success'")
 flags.DEFINE_list('horizons', ['1', '4', '10', '16'], 'of the horizon ablation')
 flags.DEFINE_integer('test_episodes', 100, 'a seed, for the table')
 flags.DEFINE_bool('draw_only', False, 'run nothing more: show what --run_dir holds so far')
+_CARTPOLE = 'dmd_cartpole'
 
 
 class Experiment(NamedTuple):
@@ -40,6 +42,10 @@ class Experiment(NamedTuple):
 
 
 def main() -> None:
+    if FLAGS.figure == _CARTPOLE:
+        path = Path(FLAGS.run_dir or f'runs/{_CARTPOLE}')
+        dmd_cartpole_figure.reproduce(path, make_console(), FLAGS.draw_only)
+        return
     name, experiment = _chosen()
     task = FLAGS.task or 'pendulum'
     points = experiment.points(task)
@@ -56,7 +62,8 @@ def _chosen() -> tuple[str, Experiment]:
     if (FLAGS.figure is None) == (FLAGS.table is None):
         raise ConfigError('--figure', FLAGS.figure, 'given, or --table, and not both')
     kind, name = ('figure', FLAGS.figure) if FLAGS.figure else ('table', FLAGS.table)
-    check_choice(f'--{kind}', name, tuple(_EXPERIMENTS[kind]))
+    known = tuple(_EXPERIMENTS[kind])
+    check_choice(f'--{kind}', name, (*known, _CARTPOLE) if kind == 'figure' else known)
     for flag in ('agent', 'horizon', 'planner_model', 'q_data'):
         if FLAGS[flag].value is not None:
             raise ConfigError(f'--{flag}', FLAGS[flag].value, f'left out: --{kind}={name} sets it')

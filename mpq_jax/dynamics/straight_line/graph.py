@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from mpq_jax.dynamics.straight_line import trigonometry
 from mpq_jax.dynamics.straight_line.simplify import folded, simplified
 
 _SYMMETRIC = {'add', 'mul', 'max', 'min', 'and', 'or', 'xor', 'eq', 'ne'}
@@ -118,8 +119,7 @@ class Graph:
             if node.kind == 'constant':
                 values[i] = jax.numpy.asarray(node.payload)
             elif node.kind == 'scalar':
-                primitive, params = node.payload
-                values[i] = primitive.bind(*given, **params)
+                values[i] = _evaluated(node, given)
             elif node.kind in ('call', 'loop'):
                 values[i] = node.payload(*given)
             elif node.kind == 'part':
@@ -135,6 +135,15 @@ class Graph:
     def _new(self, node: Node) -> int:
         self.nodes.append(node)
         return len(self.nodes) - 1
+
+
+def _evaluated(node: Node, given: list[Any]) -> Any:
+    """A scalar primitive; sines and cosines on a CPU by what vectorises."""
+    primitive, params = node.payload
+    own = {'sin': trigonometry.sin, 'cos': trigonometry.cos}.get(primitive.name)
+    if own is not None and node.dtype == np.float32 and jax.default_backend() == 'cpu':
+        return own(*given)
+    return primitive.bind(*given, **params)
 
 
 def _named_primitives() -> dict[str, tuple[Any, dict[str, Any]]]:
