@@ -1,9 +1,10 @@
-"""Planners and noises without a learned Q: python -m experiments.planners [--entries=...].
+"""Planners and noises, without a learned Q: python -m experiments.planners [--entries=...].
 
 Ten combinations and no control on the four tasks. A combination's numbers are chosen on seeds 0 to
 4, four episodes each, at the task's own horizon, by the mean return; they are shown on seeds from
 100 on. Each combination is a sweep below --run_dir, so the same command goes on where it was
 stopped; planners.json and planners.md are written after each. --draw_only runs nothing.
+--agent=mpq: the same acting under a learned Q, with MPQ's own numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -129,7 +130,7 @@ def main() -> None:
 
 
 def _run(name: str, path: Path, console: Console) -> None:
-    entry = ENTRIES[name]
+    entry, agent = ENTRIES[name], {'agent': FLAGS.agent}
     shown = {
         'seed': 100,
         'num_seeds': FLAGS.num_seeds,
@@ -141,17 +142,20 @@ def _run(name: str, path: Path, console: Console) -> None:
             continue
         point = _chosen(which, entry, path, console)
         fields = COMBINATIONS[which].fields(entry.horizon) | {'planner.horizon': entry.horizon}
-        _sweep(path / name / which, {'agent': 'mppi'} | fields, entry, shown, (point,), console)
+        _sweep(path / name / which, agent | fields, entry, shown, (point,), console)
         planners_table.write(path, {n: tuple(e) for n, e in ENTRIES.items()}, None)
 
 
 def _chosen(which: str, entry: Entry, path: Path, console: Console) -> Fields:
     """The numbers of a combination on a task: the best mean return, the first of equals."""
-    combination, base = COMBINATIONS[which], preset(entry.task, 'mppi').planner
+    combination, base = COMBINATIONS[which], preset(entry.task, FLAGS.agent).planner
     assert isinstance(base, PlannerConfig)
-    points = product(combination.choices(base))
+    choices = combination.choices(base)
+    if FLAGS.agent == 'mpq':  # its own
+        choices = {name: values[:1] for name, values in choices.items()}
+    points = product(choices)
     if len(points) == 1:
-        return {'planner.noise_variance': base.noise_variance}
+        return {'planner.noise_variance': base.noise_variance} | points[0]
     seeds = {'seed': 0, 'num_seeds': FLAGS.tuning_seeds, 'episodes': FLAGS.tuning_episodes}
     fields = {'agent': 'mppi'} | combination.fields(base.horizon)
     outcomes = _sweep(path / 'tuning' / entry.task / which, fields, entry, seeds, points, console)
@@ -173,6 +177,7 @@ def define_flags() -> None:
     command_line.define_run_directory_flag()
     flags.DEFINE_list('entries', list(ENTRIES), 'a task, or a task at another horizon')
     flags.DEFINE_list('combinations', list(COMBINATIONS), 'of planner and noise')
+    flags.DEFINE_enum('agent', 'mppi', ['mppi', 'mpq'], 'plain, or with a learned Q')
     flags.DEFINE_integer('num_seeds', 5, 'from 100 on')
     flags.DEFINE_integer('episodes', None, 'a seed, for a shorter table')
     flags.DEFINE_integer('tuning_seeds', 5, 'from 0 on')

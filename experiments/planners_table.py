@@ -84,6 +84,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
         if name in row
     )
     chosen = ', '.join(f'{k.removeprefix("planner.")} {v:.3g}' for k, v in row['chosen'].items())
-    change = f'{np.mean(row["action_change"]):.3f}'
+    change = f'{np.mean(row["action_change"]):.3f}' if 'action_change' in row else ''
     label = row['combination'].replace('_', ' ')
     return [label, describe_mean(returns, digits), successes, change, chosen]

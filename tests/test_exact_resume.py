@@ -16,6 +16,13 @@ from tests.test_kills import assert_same, outcome
 NATIVE = {'real_system': 'mujoco', 'planner_physics.backend': 'mujoco'}
 MJX = {'planner_physics.backend': 'mjx', 'real_physics.backend': 'mjx'}
 
+# A plan with a covariance, kept in the buffer; lambda by a schedule, the temperature by its target.
+FAMILY = {
+    'planner.name': 'dmd', 'planner.noise': 'coloured', 'planner.temperature_rule': 'target_ess',
+    'planner.target_ess': 2.0, 'planner.td_schedule': 'linear', 'planner.td_lambda_final': 0.5,
+    'learner.warm_start': True, 'planner_physics.backend': 'equations',
+    'real_physics.backend': 'equations',
+}  # fmt: skip
 REDRAWN = {'belief.redraw': 'episode', 'belief.bank_size': 4}
 
 
@@ -42,6 +49,7 @@ def config_of(task, fields):
     ('task', 'fields'),
     [
         ('pendulum', NATIVE),
+        ('pendulum', FAMILY),
         pytest.param('ball_in_cup', NATIVE, marks=pytest.mark.slow),
         pytest.param('pendulum', MJX | REDRAWN, marks=pytest.mark.slow),
         pytest.param('pendulum', {'agent': 'softq', 'q_data': 'dr'}, marks=pytest.mark.slow),
