@@ -36,7 +36,17 @@ from mpq_jax.planning import (
     state_value,
 )
 from mpq_jax.suite.presets import baseline, no_control, preset
-from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task, load_task, register_task
+from mpq_jax.tasks import (
+    RandomizedParameter,
+    Reading,
+    Start,
+    Task,
+    View,
+    load_task,
+    menagerie,
+    register_task,
+    starts_near,
+)
 from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
 from mpq_jax.training.trainer import train
 
@@ -74,6 +84,7 @@ __all__ = [
     'TaskError',
     'TrainingConfig',
     'Update',
+    'View',
     'alive_bonus',
     'baseline',
     'compile',
@@ -86,6 +97,7 @@ __all__ = [
     'make_agent',
     'make_controller',
     'make_simulator',
+    'menagerie',
     'no_control',
     'plan',
     'preset',
@@ -95,6 +107,7 @@ __all__ = [
     'register_task',
     'rollout',
     'set_fields',
+    'starts_near',
     'state_value',
     'static',
     'train',

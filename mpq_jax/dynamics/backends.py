@@ -10,7 +10,7 @@ from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics.equations_simulator import make_equations_simulator
 from mpq_jax.dynamics.mujoco_model import load_model, physics_steps_per_control
 from mpq_jax.dynamics.native_simulator import make_native_simulator
-from mpq_jax.dynamics.simulator import Simulator
+from mpq_jax.dynamics.simulator import Simulator, advancing
 from mpq_jax.tasks import Task
 from mpq_jax.tasks.check import check_task
 
@@ -40,7 +40,7 @@ def make_simulator(task: Task, physics: PhysicsConfig | None = None) -> Simulato
     """
     check_task(task)
     physics = physics or PhysicsConfig()
-    return _BACKENDS[_backend(task, physics)](task, physics)
+    return advancing(_BACKENDS[_backend(task, physics)](task, physics))
 
 
 def for_planner(task: Task, physics: PhysicsConfig) -> PhysicsConfig:

@@ -73,6 +73,37 @@ class Simulator:
         return jax.tree.map(lambda leaf: leaf[0], self.make_models(values))
 
 
+def advancing(simulator: Simulator) -> Simulator:
+    """The simulator with `task.advance` after each step; as it is for a task without one."""
+    advance, step, trajectory = simulator.task.advance, simulator.step, simulator.trajectory
+    if advance is None:
+        return simulator
+
+    def advanced_step(model, state: State, action):
+        following, reading = step(model, state, action)
+        variables = advance(reading, state.variables, action)
+        return following._replace(variables=variables), reading
+
+    def advanced_trajectory(model, start: State, actions) -> Trajectory:
+        assert trajectory is not None
+        readings, states = trajectory(model, start, actions)
+
+        def go(variables, item):
+            following = advance(item[0], variables, item[1])
+            return following, following
+
+        before = jax.tree.map(lambda x: x[:-1], readings), actions
+        _, later = jax.lax.scan(go, start.variables, before)
+        variables = jax.tree.map(
+            lambda first, rest: jnp.concatenate([jnp.asarray(first)[None], rest]),
+            start.variables, later,
+        )  # fmt: skip
+        return Trajectory(readings, states._replace(variables=variables))
+
+    along = None if trajectory is None else advanced_trajectory
+    return dataclasses.replace(simulator, step=advanced_step, trajectory=along)
+
+
 class Along(NamedTuple):
     """A trajectory from its start to its last state, where a rollout is asked to keep it.
 
@@ -123,28 +154,29 @@ def rollout(
         before,
         (result.state, result.reading),
     )
-    observe = jax.vmap(simulator.task.observe, in_axes=(0, None))
-    return result._replace(along=Along(states, readings, observe(readings, state.variables)))
+    observe = jax.vmap(simulator.task.observe)
+    return result._replace(along=Along(states, readings, observe(readings, states.variables)))
 
 
 def _all_at_once(
     simulator: Simulator, model: Model, start: State, actions, keep: bool, cost: Cost
 ) -> tuple[Rollout, Any]:
     """By a backend that takes all steps itself; and the states and readings before each step."""
-    task, variables = simulator.task, start.variables
+    task = simulator.task
     assert simulator.trajectory is not None
     readings, states = simulator.trajectory(model, start, actions)
     before, (last_state, last) = (
         jax.tree.map(lambda x, at=at: x[at], (states, readings)) for at in (slice(-1), -1)
     )
     if task.terminated is None:
-        costs = jax.vmap(cost, in_axes=(0, None, 0))(before[1], variables, actions)
+        costs = jax.vmap(cost)(before[1], before[0].variables, actions)
         return Rollout(costs, last_state, last), before
 
     def look(alive, item):
-        return _look(task, cost, variables, alive, *item)
+        return _look(task, cost, alive, *item)
 
-    alive, costs = jax.lax.scan(look, jnp.array(True), (before[1], actions))
+    items = before[1], before[0].variables, actions
+    alive, costs = jax.lax.scan(look, jnp.array(True), items)
     return Rollout(costs, last_state, last, alive), before
 
 
@@ -152,17 +184,17 @@ def _step_by_step(
     simulator: Simulator, model: Model, start: State, actions, keep: bool, cost: Cost
 ) -> tuple[Rollout, Any]:
     """By a scan over `simulator.step`; and the states and readings before each step, if kept."""
-    task, variables = simulator.task, start.variables
+    task = simulator.task
     terminates = task.terminated is not None
 
     def step(carry, action):
         state, alive = carry
         following, reading = simulator.step(model, state, action)
         if terminates:
-            alive, paid = _look(task, cost, variables, alive, reading, action)
+            alive, paid = _look(task, cost, alive, reading, state.variables, action)
             following = jax.tree.map(lambda new, old: jnp.where(alive, new, old), following, state)
         else:
-            paid = cost(reading, variables, action)
+            paid = cost(reading, state.variables, action)
         return (following, alive), (paid, (state, reading) if keep else ())
 
     carry = start, jnp.array(True) if terminates else None
@@ -175,7 +207,7 @@ def _step_by_step(
     return Rollout(costs, state, simulator.read(model, state), alive), before
 
 
-def _look(task: Task, cost: Cost, variables: Variables, alive, reading: Reading, action):
+def _look(task: Task, cost: Cost, alive, reading: Reading, variables: Variables, action):
     """Whether s_{t+1} is reached, and the cost of s_t: NaN if it is not finite itself."""
     ends, ending_cost = ending(task, reading, variables)
     paid = jnp.where(ends, ending_cost, cost(reading, variables, action))

@@ -57,6 +57,8 @@ class StepwiseRunner:
         )
         self.program_of(self._seeds)
         self._assemble = jax.jit(jax.vmap(assemble))
+        advance = self._task.advance
+        self._following = None if advance is None else jax.jit(jax.vmap(advance))
 
     def program_of(self, size: int) -> CompiledFunction:
         """One control step of so many members, compiled when it is first asked for."""
@@ -99,6 +101,7 @@ class StepwiseRunner:
                 instant, plan, info = planned.act(now, alive, jnp.int32(t))
                 going = alive & ~np.asarray(instant.terminated)
                 after = list(threads.map(_advance, systems, np.asarray(instant.action), going, now))
+                after = self._with_variables(now, instant.action, after)
                 answered = np.array([m is not None for m in after])
                 finite = np.array([_finite(m) for m in after])
                 finite = finite & np.isfinite(np.asarray(instant.cost))
@@ -120,6 +123,19 @@ class StepwiseRunner:
         instants, valid, broken, info = stack(history, axis=1)
         kept = stack(plans + plans[-1:] * missing, axis=1) if keep_plans else ()
         return self._assemble(instants, last, valid, broken, info, kept)
+
+    def _with_variables(self, now, actions, after: list) -> list[Measurement | None]:
+        """The task's own variables a control step later, where they evolve: systems hold them."""
+        if self._following is None:
+            return after
+        here = stack(now)
+        later = jax.device_get(self._following(here.reading, here.state.variables, actions))
+        return [
+            m and m._replace(
+                state=m.state._replace(variables=jax.tree.map(lambda x, i=i: x[i], later))
+            )
+            for i, m in enumerate(after)
+        ]  # fmt: skip
 
 
 def measured_start(agent: Agent, key: jax.Array) -> Measurement:

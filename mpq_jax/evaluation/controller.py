@@ -1,5 +1,8 @@
 """An agent that remembers its plan: ask it for one action after the other."""
 
+import functools
+import math
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,19 +15,23 @@ from mpq_jax.base import keys
 from mpq_jax.base.compilation import compile, program_errors
 from mpq_jax.base.validation import ConfigError, check_between
 from mpq_jax.config import BasePlannerConfig, Config
-from mpq_jax.dynamics import Model, for_planner, make_simulator
+from mpq_jax.dynamics import Model, State, all_finite, for_planner, make_simulator
 from mpq_jax.dynamics.randomization import episode_models, planner_models
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.planning.agent import Agent, QParams, make_agent
 from mpq_jax.planning.mixing import at_end
-from mpq_jax.planning.planner import Diagnostics
-from mpq_jax.tasks import Start, keep_tasks, load_task
+from mpq_jax.planning.planner import Diagnostics, Plan
+from mpq_jax.tasks import keep_tasks, load_task
 from mpq_jax.training import memory
 from mpq_jax.training.assembly import of_field
 
 
 class Controller:
-    """Plans from where the system is, one call a control step; compiled and tried as it is made."""
+    """Plans from where the system is, one call a control step; compiled and tried as it is made.
+
+    Between the calls it keeps the plan, what a model step makes of actuator activations and the
+    solver's warm start, and the variables of a task that has `advance`.
+    """
 
     def __init__(
         self,
@@ -38,44 +45,81 @@ class Controller:
         self._agent = agent
         self.reset(seed)
         self.diagnostics: Diagnostics | None = None  # of the last action's samples
-
-        def act(planner, q_params, models, start, plan, key):
-            following, key = jax.random.split(key)  # in here: by itself it is compiled on first use
-            state = agent.simulator.state(start)
-            return agent.act(planner, q_params, models, state, plan, key), following
-
-        reset = agent.simulator.task.reset
+        simulator = agent.simulator
+        reset = simulator.task.reset
         self._start = jax.eval_shape(reset, self._key)
         self._warned = False
-        self._act = compile(act, planner, q_params, models, self._start, self._plan, self._key)
-        self.act(*jax.tree.map(np.asarray, compile(reset, self._key, name='reset')(self._key)))
+        first = compile(reset, self._key, name='reset')(self._key)
+        example = simulator.state(first)
+        self._rest = example.act, example.warmstart
+        self._act = compile(
+            functools.partial(_act, agent),
+            planner,
+            q_params,
+            models,
+            example,
+            self._plan,
+            self._key,
+        )
+        self.act(*jax.tree.map(np.asarray, first))
         self.reset(seed)
         self.diagnostics, self._warned = None, False
 
-    def reset(self, seed: int = 0) -> None:
-        """Forgets the plan: call it at the start of an episode."""
-        self._plan = self._agent.first_plan(self._planner)
+    def reset(self, seed: int = 0, plan: Plan | None = None) -> None:
+        """Forgets what it kept: call it at the start of an episode.
+
+        Args:
+          seed: of the planner's random numbers.
+          plan: where planning begins, as `plan` has it; None: at no control.
+
+        Raises:
+          ConfigError: a plan of another structure or shape.
+        """
+        fresh = self._agent.first_plan(self._planner)
+        self._plan = fresh if plan is None else _checked('plan', plan, fresh)
+        self._kept: tuple | None = None  # activations, warm start, variables
+        self._heard = math.nan
         self._key = jax.random.key(seed)
 
-    def act(self, qpos, qvel, variables=()) -> np.ndarray:
+    @property
+    def plan(self) -> Plan:
+        """Of the last action, shifted for the next: MPPI's is the mean controls `[H, nu]`."""
+        return self._plan
+
+    @property
+    def staleness(self) -> float:
+        """Control steps since it was told where the system is; NaN before the first time."""
+        return (time.monotonic() - self._heard) / self._agent.simulator.task.control_timestep
+
+    def act(self, qpos, qvel, variables=None) -> np.ndarray:
         """The action `[nu]` in [-1, 1] for a system at qpos `[nq]`, qvel `[nv]`.
 
         Where no sampled plan has a finite cost, the plan stays as it was, and a warning says so
         once.
 
+        Args:
+          qpos, qvel: where the system is.
+          variables: the task's; None: those that its `advance` made of the last ones, or the last
+            ones given, or () for a task without.
+
         Raises:
           ConfigError: positions, velocities or variables of another shape or structure than the
             task's, or not finite.
         """
-        start = Start(
+        heard = time.monotonic()
+        activations, warmstart, kept = self._kept or (*self._rest, ())
+        state = State(
             _checked('qpos', qpos, self._start.qpos),
             _checked('qvel', qvel, self._start.qvel),
-            _checked('variables', variables, self._start.variables),
+            activations,
+            warmstart,
+            _checked('variables', kept if variables is None else variables, self._start.variables),
         )
         with program_errors():
-            (action, self._plan, self.diagnostics), self._key = jax.block_until_ready(
-                self._act(self._planner, self._q_params, self._models, start, self._plan, self._key)
+            (action, self._plan, self.diagnostics), self._kept, self._key = jax.block_until_ready(
+                self._act(self._planner, self._q_params, self._models, state, self._plan, self._key)
             )
+        self._heard = heard
         if not self._warned and float(self.diagnostics.nonfinite_fraction) == 1.0:
             self._warned = True
             warnings.warn(
@@ -84,6 +128,20 @@ class Controller:
                 stacklevel=2,
             )
         return np.asarray(action)
+
+
+def _act(agent: Agent, planner, q_params, models, state: State, plan, key):
+    """An action, plan and diagnostics; what is kept for the next call; the next key."""
+    following, key = jax.random.split(key)  # in here: by itself it is compiled on first use
+    simulator = agent.simulator
+    acted = agent.act(planner, q_params, models, state, plan, key)
+    kept = state
+    if simulator.num_activations or simulator.task.advance is not None:
+        model = jax.tree.map(lambda x: x[0], models)
+        kept, _ = simulator.step(model, state, acted[0])
+        sound = all_finite(kept)
+        kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), kept, state)
+    return acted, (kept.act, kept.warmstart, kept.variables), following
 
 
 def _checked(field: str, value, wanted) -> Any:

@@ -80,18 +80,18 @@ def trajectory_cost(
         cost, discount = stage_cost(config, cost, terminal_cost), discount * config.td_lambda
     steps = rollout(simulator, model, state, actions[:-1], cost=cost)
     discounts = discount ** jnp.arange(actions.shape[0])
-    last = terminal_cost(steps.reading, state.variables, actions[-1])
+    last = terminal_cost(steps.reading, steps.state.variables, actions[-1])
     if steps.alive is not None:
-        return _terminating_cost(simulator, steps, state.variables, discounts, last)
+        return _terminating_cost(simulator, steps, discounts, last)
     total = jnp.sum(discounts[:-1] * steps.costs) + discounts[-1] * last
     return jnp.where(all_finite(steps.state), total, jnp.nan)
 
 
 def _terminating_cost(
-    simulator: Simulator, steps: Rollout, variables: Variables, discounts: jax.Array, last
+    simulator: Simulator, steps: Rollout, discounts: jax.Array, last
 ) -> jax.Array:
     """The same for a task that terminates; `last` is Q, and counts where it has not."""
-    ends, ending_cost = ending(simulator.task, steps.reading, variables)
+    ends, ending_cost = ending(simulator.task, steps.reading, steps.state.variables)
     last = jnp.where(ends, ending_cost, last)
     last = jnp.where(all_finite((steps.state, steps.reading)), last, jnp.nan)
     assert steps.alive is not None

@@ -3,7 +3,9 @@
 The built-in ones are in `mpq_jax.suite`; `load_task('module:factory')` takes one of your own.
 """
 
+from mpq_jax.tasks.model_source import View, menagerie
 from mpq_jax.tasks.registry import TASKS, keep_tasks, load_task, register_task
+from mpq_jax.tasks.starts import starts_near
 from mpq_jax.tasks.task import RandomizedParameter, Reading, Start, Task, Variables
 from mpq_jax.tasks.terminal_costs import alive_bonus, cost_to_go
 
@@ -14,9 +16,12 @@ __all__ = [
     'Start',
     'Task',
     'Variables',
+    'View',
     'alive_bonus',
     'cost_to_go',
     'keep_tasks',
     'load_task',
+    'menagerie',
     'register_task',
+    'starts_near',
 ]

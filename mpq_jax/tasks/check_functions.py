@@ -58,6 +58,7 @@ def check_functions(task: Task, model: mujoco.MjModel | None) -> None:
         good = is_array(returned, kind, shape) and (name != 'observe' or returned.ndim == 1)
         check_returned(task, name, good, returned, wanted)
     _check_equations(task, start, action)
+    _check_advance(task, reading, start.variables, action)
     _evaluate(task, model, names)
 
 
@@ -107,6 +108,26 @@ def _check_equations(task: Task, start: Start, action) -> None:
         and all(is_array(x, jnp.floating, s) for x, s in zip(returned, shapes, strict=True))
     )
     check_returned(task, 'equations', good, returned, wanted)
+
+
+def _check_advance(task: Task, reading: Reading, variables, action) -> None:
+    """Variables of the same structure, shapes and types: they are carried through a scan."""
+    if task.advance is None:
+        return
+    returned = traced(
+        task, 'advance', ('reading', 'variables', 'action'), reading, variables, action
+    )
+    given, found = (jax.tree_util.tree_leaves_with_path(x) for x in (variables, returned))
+    good = [path for path, _ in given] == [path for path, _ in found]
+    good = good and all(
+        is_array(x, like.dtype, like.shape) and x.dtype == like.dtype
+        for (_, like), (_, x) in zip(given, found, strict=True)
+    )
+    wanted = ', '.join(
+        f'{jax.tree_util.keystr(path) or "variables"} {like.dtype}{list(like.shape)}'
+        for path, like in given
+    )
+    check_returned(task, 'advance', good, returned, f"variables as reset's: {wanted or '()'}")
 
 
 def _evaluate(task: Task, model: mujoco.MjModel | None, names: list[str]) -> None:

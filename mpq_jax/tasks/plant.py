@@ -2,13 +2,13 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from mpq_jax.base.validation import TaskError
+from mpq_jax.tasks.model_source import is_urdf, make_model
 from mpq_jax.tasks.task import Task
 
 
@@ -16,25 +16,71 @@ def read_mjcf(task: Task) -> mujoco.MjModel:
     """The MjModel as the MJCF has it, before any parameter is set.
 
     Raises:
-      TaskError: no MJCF, or one that MuJoCo refuses, or no actuator, or one whose control range
-        an action in [-1, 1] cannot be scaled to.
+      TaskError: no MJCF, or one that MuJoCo refuses, or with a feature that backends would not
+        agree on; no actuator, or one whose control range an action in [-1, 1] cannot be scaled to.
     """
     if task.mjcf is None:
         raise TaskError(f"task {task.name!r} has no MJCF: use backend 'equations'")
-    try:
-        if isinstance(task.mjcf, str) and task.mjcf.lstrip().startswith('<'):
-            model = mujoco.MjModel.from_xml_string(task.mjcf)
-        else:
-            model = mujoco.MjModel.from_xml_path(str(Path(task.mjcf)))
-    except ValueError as error:
-        raise TaskError(f'task {task.name!r}: its MJCF cannot be loaded: {error}') from error
+    blame = f'task {task.name!r}'
+    model = make_model(task.mjcf, task.assets, task.views, blame)
+    if model is task.mjcf:  # what follows edits it
+        model = copy.copy(model)
+    _check_features(blame, model)
     _check_actuators(task, model)
     return model
 
 
+_URDF_REMEDY = """. A URDF never has any; give the task a function that adds them, mjcf=plant:
+
+    def plant():
+        spec = mujoco.MjSpec.from_file('robot.urdf')
+        for joint in spec.joints:
+            motor = spec.add_actuator(name=joint.name, target=joint.name)
+            motor.trntype = mujoco.mjtTrn.mjTRN_JOINT
+            motor.ctrlrange, motor.ctrllimited = [-10.0, 10.0], True  # N m
+        return spec"""
+
+
+def _check_features(blame: str, model: mujoco.MjModel) -> None:
+    """Refuses by name what is no part of a `State`: backends would silently differ."""
+    kinds, why = mujoco.mjtSensor, 'which is no part of the state that plans start from'
+    for i in range(model.nsensor):
+        sensor, kind = repr(model.sensor(i).name or i), int(model.sensor_type[i])
+        if kind == kinds.mjSENS_CLOCK:
+            raise TaskError(
+                f'{blame}: its sensor {sensor} is a clock, and reads the time, {why}: keep the '
+                'time in `variables`, and let `advance` count it'
+            )
+        if kind in (kinds.mjSENS_USER, kinds.mjSENS_PLUGIN):
+            raise TaskError(
+                f'{blame}: its sensor {sensor} is computed by a callback or a plugin, which not '
+                'every backend has'
+            )
+    late = [
+        f'{kind} {getattr(model, kind)(i).name or i!r}'
+        for kind, count in (('actuator', model.nu), ('sensor', model.nsensor))
+        for i in range(count)
+        if getattr(model, f'{kind}_delay')[i] > 0 or getattr(model, f'{kind}_history')[i].any()
+    ]
+    late += [
+        f'sensor {model.sensor(i).name or i!r}'
+        for i in range(model.nsensor)
+        if model.sensor_interval[i].any()
+    ]
+    if late:
+        raise TaskError(f'{blame}: {late[0]} is delayed or sampled, by a history {why}')
+    if model.npluginstate:
+        raise TaskError(f'{blame}: its plugins have a state of their own, {why}')
+    if model.nuserdata:
+        raise TaskError(f'{blame}: it has userdata (size nuserdata), {why}')
+
+
 def _check_actuators(task: Task, model: mujoco.MjModel) -> None:
     if model.nu == 0:
-        raise TaskError(f'task {task.name!r}: its MJCF has no actuators: it needs at least one')
+        remedy = _URDF_REMEDY if task.mjcf is not None and is_urdf(task.mjcf) else ''
+        raise TaskError(
+            f'task {task.name!r}: its MJCF has no actuators: it needs at least one{remedy}'
+        )
     if task.control is not None:
         return
     remedy = 'actions in [-1, 1] are scaled to it, unless the task has a `control` function'

@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+
+from mpq_jax.tasks.model_source import Source, View
 
 Variables = Any  # a pytree of the task's own: a goal, for example
 
@@ -15,7 +16,7 @@ class Reading(NamedTuple):
 
     qpos: jax.Array  # [nq]
     qvel: jax.Array  # [nv]
-    sensors: Mapping[str, jax.Array]  # name -> [dim], the MJCF's named sensors
+    sensors: Mapping[str, jax.Array]  # name -> [dim], the MJCF's named sensors and `Task.views`
 
 
 class Start(NamedTuple):
@@ -23,7 +24,7 @@ class Start(NamedTuple):
 
     qpos: jax.Array  # [nq]
     qvel: jax.Array  # [nv]
-    variables: Variables = ()  # held for the episode
+    variables: Variables = ()  # held for the episode, unless the task has `advance`
 
 
 class RandomizedParameter(NamedTuple):
@@ -49,8 +50,13 @@ class Task:
     reset: Callable[[jax.Array], Start]  # from a random key
     observe: Callable[[Reading, Variables], jax.Array]  # -> [observation size]
     cost: Callable[[Reading, Variables, jax.Array], jax.Array]  # of s_t and action [nu] -> scalar
-    # The plant: an MJCF (XML text, or a path), hand-written equations, or both.
-    mjcf: str | Path | None = None
+    # The plant: an MJCF or URDF (text, or a path), an MjSpec, an MjModel, a function that makes one
+    # (`mpq_jax.menagerie('unitree_go2')`); hand-written equations; or both.
+    mjcf: Source | None = None
+    assets: Mapping[str, bytes] = dataclasses.field(default_factory=dict)  # that its text names
+    # What of bodies, geoms, sites and cameras is read as well, by the name it gets in
+    # `reading.sensors`: {'hand': mpq_jax.View('site', 'grip', 'position')}.
+    views: Mapping[str, View] = dataclasses.field(default_factory=dict)
     # (parameters by name, qpos, qvel, normalised action) -> (qpos, qvel) a control step later
     equations: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     action_size: int | None = None  # needed only without an MJCF
@@ -62,6 +68,9 @@ class Task:
     # What MuJoCo cannot express: (qpos, qvel, timestep) -> (qpos, qvel) after a physics step.
     # Called with JAX or NumPy arrays: use their methods (`qvel.clip`), not one library's functions.
     after_physics_step: Callable[[Any, Any, float], tuple] | None = None
+    # Variables that evolve: (reading of s_t, variables, action [nu]) -> those of s_{t+1}, of the
+    # same shapes: the time, a phase, a moving goal, the action before.
+    advance: Callable[[Reading, Variables, jax.Array], Variables] | None = None
     success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
     # Whether an episode ends here, other than by its time limit -> bool; and the cost of having
     # ended in such a state -> scalar. Needed together: costs are to be kept small, so ending
