@@ -3,4 +3,4 @@
 import runpy
 
 if __name__ == '__main__':
-    runpy.run_module('mpq_jax.commands.benchmark_training', run_name='__main__', alter_sys=True)
+    runpy.run_module('mpq_jax.commands.benchmark.training', run_name='__main__', alter_sys=True)

@@ -8,10 +8,10 @@ import pytest
 import mpq_jax
 from mpq_jax.config import PhysicsConfig, PlannerConfig
 from mpq_jax.dynamics import make_simulator, rollout
-from mpq_jax.dynamics.physics_warnings import heard
 from mpq_jax.environments.native_system import make_native_systems
 from mpq_jax.planning import mppi
 from mpq_jax.runs.metrics import read_rows
+from mpq_jax.tasks.physics_warnings import heard
 from tests.conftest import at
 
 # Explicit damping of 400 at 0.02 s: every step multiplies the speed by -7.

@@ -13,11 +13,13 @@ COMMANDS = {
     'sweep': ('sweep', 'any field over many values and seeds'),
     'report': ('report', 'a run or a sweep as one page'),
     'tasks': ('tasks', 'what can be trained on'),
+    'new-task': ('new_task', 'a file to start from, for a robot of your own'),
+    'check': ('check', 'a look at a task of your own before the first run'),
     'reproduce': ('reproduce', "the paper's figures and tables beside ours"),
-    'benchmark': ('benchmark_mppi --suite', 'how fast this machine is: every task and backend'),
-    'benchmark training': ('benchmark_training', 'episodes and learning rounds a second'),
-    'benchmark mppi': ('benchmark_mppi', 'model steps a second, against others'),
-    'benchmark sweep': ('benchmark_sweep', 'a batch of seeds against one alone, and devices'),
+    'benchmark': ('benchmark.mppi --suite', 'how fast this machine is: every task and backend'),
+    'benchmark training': ('benchmark.training', 'episodes and learning rounds a second'),
+    'benchmark mppi': ('benchmark.mppi', 'model steps a second, against others'),
+    'benchmark sweep': ('benchmark.sweep', 'a batch of seeds against one alone, and devices'),
 }
 
 

@@ -4,7 +4,6 @@ import mujoco
 
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.dynamics.physics_warnings import heard
 from mpq_jax.tasks import Task
 from mpq_jax.tasks.plant import control_law, edited_model, read_mjcf, sensor_slices
 
@@ -33,7 +32,6 @@ def load_model(task: Task, physics: PhysicsConfig) -> mujoco.MjModel:
         model.opt.ls_iterations = physics.line_search_iterations
     # A simulation that diverges is to be seen as such, not put back to where it began.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-    heard.listen()
     physics_steps_per_control(task, model)
     return edited_model(task, model, task.true_parameters)
 

@@ -17,8 +17,8 @@ from mpq_jax.dynamics.mujoco_model import (
     load_model,
     physics_steps_per_control,
 )
-from mpq_jax.dynamics.physics_warnings import HUGE
 from mpq_jax.tasks import Task
+from mpq_jax.tasks.physics_warnings import HUGE
 
 _MOST_MODELS = 1024  # edited models that a simulator keeps, or those of a call where they are more
 _MOST_BATCHES = 2  # of the process, each with threads of its own

@@ -16,9 +16,9 @@ from mpq_jax.dynamics.mujoco_model import (
     physics_steps_per_control,
     sensor_slices,
 )
-from mpq_jax.dynamics.physics_warnings import is_unstable
 from mpq_jax.environments.real_system import Measurement
 from mpq_jax.tasks import Reading, Start, Task
+from mpq_jax.tasks.physics_warnings import is_unstable
 
 
 class NativeSystem:

@@ -2,5 +2,6 @@
 
 from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
 from mpq_jax.evaluation.evaluator import evaluate
+from mpq_jax.evaluation.task_look import look
 
-__all__ = ['Controller', 'evaluate', 'load_controller', 'make_controller']
+__all__ = ['Controller', 'evaluate', 'load_controller', 'look', 'make_controller']

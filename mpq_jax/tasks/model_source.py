@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import mujoco
 
 from mpq_jax.base.validation import TaskError, nearest
+from mpq_jax.tasks.physics_warnings import heard
 
 # MJCF or URDF as text or a path, a spec, a model, or a function without arguments that makes one.
 Source: TypeAlias = str | Path | Any
@@ -53,6 +54,7 @@ def make_model(
       TaskError: MuJoCo refuses it; a view of something that is not there; views of an MjModel,
         which nothing can be added to; a function that makes something else.
     """
+    heard.listen()
     if callable(source) and not isinstance(source, mujoco.MjSpec | mujoco.MjModel):
         source = _called(source, blame)
     if isinstance(source, mujoco.MjModel):

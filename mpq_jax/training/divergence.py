@@ -7,11 +7,11 @@ import numpy as np
 
 from mpq_jax.base.validation import NothingLearnedError
 from mpq_jax.config import Batch
-from mpq_jax.dynamics.physics_warnings import heard
 from mpq_jax.learning.algorithm import Metrics
 from mpq_jax.runs.metrics import cell_text, iterate_rows
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.runs.tables import MemberTables, tabulate
+from mpq_jax.tasks.physics_warnings import heard
 
 Counters = dict[str, np.ndarray]  # by column, `[B]`
 _READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv

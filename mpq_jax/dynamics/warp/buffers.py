@@ -9,8 +9,8 @@ import numpy as np
 
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics.mujoco_model import control_law, edited_model, physics_steps_per_control
-from mpq_jax.dynamics.physics_warnings import is_unstable
 from mpq_jax.tasks import Task
+from mpq_jax.tasks.physics_warnings import is_unstable
 
 # An estimate is so many times the most that was counted, and some: random controls from starts do
 # not reach all that a plan will.

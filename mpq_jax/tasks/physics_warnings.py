@@ -40,9 +40,12 @@ class _Heard:
         return taken
 
     def _note(self, text) -> None:
+        said = text.decode() if isinstance(text, bytes) else str(text)
+        if 'is deprecated' in said:  # of a file that is read: Python warns of that
+            return
         with self._lock:
             self._count += 1
-            self._first = self._first or (text.decode() if isinstance(text, bytes) else str(text))
+            self._first = self._first or said
 
 
 heard = _Heard()

@@ -123,7 +123,7 @@ def _in_a_process(devices: int) -> dict[str, float]:
     environment = os.environ | {'XLA_FLAGS': f'{os.environ.get("XLA_FLAGS", "")} {forced}'}
     arguments = [a for a in sys.argv[1:] if not a.startswith('--json')]
     child = subprocess.run(
-        [sys.executable, '-m', 'mpq_jax.commands.benchmark_sweep', *arguments, '--only_cell'],
+        [sys.executable, '-m', 'mpq_jax.commands.benchmark.sweep', *arguments, '--only_cell'],
         env=environment, capture_output=True, text=True,
     )  # fmt: skip
     if child.returncode:

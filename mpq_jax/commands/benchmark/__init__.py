@@ -1,0 +1,1 @@
+"""How fast this machine is: plans, training, batches of seeds."""
