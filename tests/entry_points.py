@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     stderr: str
 
 
-def run(module, *arguments) -> Outcome:
+def run(module, *arguments, package='experiments', folder=ROOT) -> Outcome:
     """`python -m experiments.module` without a process of its own, on one device."""
     app.define_help_flags()
     before, said, errors = set(flags.FLAGS), io.StringIO(), io.StringIO()
@@ -37,13 +37,13 @@ def run(module, *arguments) -> Outcome:
         contextlib.redirect_stdout(said),
         contextlib.redirect_stderr(errors),
     ):
-        patch.setattr(sys, 'argv', [f'experiments/{module}.py', *map(str, arguments)])
+        patch.setattr(sys, 'argv', [f'{package}/{module}.py', *map(str, arguments)])
         patch.setattr(sys, 'path', list(sys.path))
         patch.setenv('JAX_NUM_CPU_DEVICES', '1')  # as it is: JAX has begun
         patch.delenv('COLUMNS', raising=False)
-        patch.chdir(ROOT)
+        patch.chdir(folder)
         try:
-            runpy.run_module(f'experiments.{module}', run_name='__main__', alter_sys=True)
+            runpy.run_module(f'{package}.{module}', run_name='__main__', alter_sys=True)
         except SystemExit as ending:
             code = ending.code
         finally:  # for the next: they are the flags of one process

@@ -98,8 +98,11 @@ def _episode_facts(task: Task, episodes: Episodes) -> tuple[str, str, str, str]:
     whole = np.isfinite(episodes.returns)
     broken = '' if whole.all() else f' ({(~whole).sum()} not finite)'
     costs = episodes.costs[np.isfinite(episodes.costs)]
-    span = f'{costs.min():.4g} to {costs.max():.4g}, median {np.median(costs):.4g}'
-    return f'{episodes.returns[whole].mean():.4g}{broken}', span, str(ended), successes
+    span = 'none'
+    if costs.size:
+        span = f'{costs.min():.4g} to {costs.max():.4g}, median {np.median(costs):.4g}'
+    mean = f'{episodes.returns[whole].mean():.4g}' if whole.any() else 'none'
+    return f'{mean}{broken}', span, str(ended), successes
 
 
 def _print_effects(found: Look, console: Console) -> None:
