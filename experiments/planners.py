@@ -4,7 +4,8 @@ Ten combinations and no control on the four tasks. A combination's numbers are c
 4, four episodes each, at the task's own horizon, by the mean return; they are shown on seeds from
 100 on. Each combination is a sweep below --run_dir, so the same command goes on where it was
 stopped; planners.json and planners.md are written after each. --draw_only runs nothing.
---agent=mpq: the same acting under a learned Q, with MPQ's own numbers.
+--agent=mpq: the same acting under a learned Q, with MPQ's own numbers. A planners.json that is put
+into --run_dir stands for the runs it is of.
 """
 
 from collections.abc import Callable, Mapping
@@ -136,9 +137,10 @@ def _run(name: str, path: Path, console: Console) -> None:
         'num_seeds': FLAGS.num_seeds,
         'episodes': FLAGS.episodes or entry.episodes,
     }
-    _sweep(path / name / NO_CONTROL, {'agent': 'none'}, entry, shown, ({'seed': 100},), console)
+    if not planners_table.kept_row(path, name, NO_CONTROL):
+        _sweep(path / name / NO_CONTROL, {'agent': 'none'}, entry, shown, (), console)
     for which in entry.combinations:
-        if which not in FLAGS.combinations:
+        if which not in FLAGS.combinations or planners_table.kept_row(path, name, which):
             continue
         point = _chosen(which, entry, path, console)
         fields = COMBINATIONS[which].fields(entry.horizon) | {'planner.horizon': entry.horizon}

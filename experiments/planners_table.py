@@ -26,7 +26,10 @@ _HEAD = ['combination', 'return', 'success, at the end, share of time', 'action 
 
 
 def write(path: Path, entries: dict[str, tuple], console: Console | None) -> None:
-    """Writes `planners.json` and `planners.md` below `path` from the sweeps there; prints them."""
+    """Writes `planners.json` and `planners.md` below `path` from the sweeps there; prints them.
+
+    Rows of a `planners.json` that was put there, whose sweeps are elsewhere, are kept.
+    """
     rows = [row for name in entries for row in _rows(path, name, entries[name])]
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
     write_atomically(path / 'planners.json', json.dumps(content, indent=1) + '\n')
@@ -36,10 +39,22 @@ def write(path: Path, entries: dict[str, tuple], console: Console | None) -> Non
         console.print(text, markup=False)
 
 
+def kept_row(path: Path, name: str, which: str) -> dict[str, Any] | None:
+    """The row of a combination that ran on another machine."""
+    file = path / 'planners.json'
+    if not file.exists() or SweepDirectory(path / name / which).sweep_file.exists():
+        return None
+    rows = json.loads(file.read_text())['rows']
+    found = (row for row in rows if (row['entry'], row['combination']) == (name, which))
+    return next(found, None)
+
+
 def _rows(path: Path, name: str, entry: tuple) -> list[dict[str, Any]]:
     task, horizon, _, _, combinations = entry
     rows = []
     for which in ('no_control', *combinations):
+        kept = kept_row(path, name, which)
+        rows += [kept] if kept else []
         directory = SweepDirectory(path / name / which)
         for outcome in read_outcomes(directory) if directory.sweep_file.exists() else ():
             seeds = {'seeds': outcome.seeds, 'episodes': outcome.tables['return'].shape[1]}

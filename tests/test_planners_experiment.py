@@ -29,6 +29,12 @@ def test_rows_are_of_the_numbers_that_were_chosen(tmp_path):
     text = (tmp_path / 'planners.md').read_text()
     row = next(line for line in text.splitlines() if line.startswith('| mppi'))
     assert f'{successes.mean():.2f} [' in row and 'noise_variance 2.5' in row
+    (elsewhere := tmp_path / 'elsewhere').mkdir()  # another machine has the rows alone
+    (elsewhere / 'planners.json').write_text((tmp_path / 'planners.json').read_text())
+    planners_table.write(elsewhere, {'cup': entry, 'not_run': entry}, QUIET)
+    assert json.loads((elsewhere / 'planners.json').read_text())['rows'] == [idle, ours]
+    assert planners_table.kept_row(elsewhere, 'cup', 'mppi') == ours
+    assert planners_table.kept_row(elsewhere, 'cup', 'cem') is None
 
 
 def test_the_command_chooses_on_other_seeds_than_it_shows(tmp_path):
