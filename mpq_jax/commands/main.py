@@ -14,6 +14,7 @@ COMMANDS = {
     'report': ('report', 'a run or a sweep as one page'),
     'tasks': ('tasks', 'what can be trained on'),
     'new-task': ('new_task', 'a file to start from, for a robot of your own'),
+    'tune': ('tune', 'settings for a task that nobody tuned'),
     'check': ('check', 'a look at a task of your own before the first run'),
     'reproduce': ('reproduce', "the paper's figures and tables beside ours"),
     'benchmark': ('benchmark.mppi --suite', 'how fast this machine is: every task and backend'),
