@@ -102,7 +102,7 @@ def made_up(better_above_one):
             value = 1 + np.abs(np.log10(cell.step_size / (0.1 if cell.num_samples == 10 else 1)))
         else:
             value = 1 + np.abs(np.log10(cell.step_size / (3 if better_above_one else 0.5)))
-        rows.append((cell, np.full(10, value)))
+        rows.append((cell, value + 0.01 * np.arange(10)))
     return rows
 
 
