@@ -21,22 +21,22 @@ _COSINE = _float32([4.166664568298827e-2, -1.388731625493765e-3, 2.4433157118099
 
 
 def sin(angle: jax.Array) -> jax.Array:
-    """Of float32, elementwise."""
-    sine, cosine, quarter = _reduced(angle)
-    value = jnp.where(quarter & 1, cosine, sine)
-    return jnp.where(quarter & 2, -value, value)
+    """Of a float32 array, elementwise."""
+    sine, cosine, quarter = _reduced(jnp.asarray(angle))
+    value = jax.lax.select(quarter & 1 == 1, cosine, sine)
+    return jax.lax.select(quarter & 2 == 2, -value, value)
 
 
 def cos(angle: jax.Array) -> jax.Array:
-    """Of float32, elementwise."""
-    sine, cosine, quarter = _reduced(angle)
-    value = jnp.where(quarter & 1, sine, cosine)
-    return jnp.where((quarter + 1) & 2, -value, value)
+    """Of a float32 array, elementwise."""
+    sine, cosine, quarter = _reduced(jnp.asarray(angle))
+    value = jax.lax.select(quarter & 1 == 1, sine, cosine)
+    return jax.lax.select((quarter + 1) & 2 == 2, -value, value)
 
 
 def _reduced(angle: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Sine and cosine of what is left of whole quarters of a turn, and which quarter it is."""
-    turns = jnp.round(angle * np.float32(2.0 / np.pi))
+    turns = jax.lax.round(angle * np.float32(2.0 / np.pi), jax.lax.RoundingMethod.TO_NEAREST_EVEN)
     rest = angle
     for part in _PI_HALVES:
         rest = rest - turns * part
