@@ -82,7 +82,7 @@ def test_check_looks_at_all_of_a_task(tmp_path):
     assert done.returncode == 0, done.stderr
     for words in (
         '10 steps of 0.002 s',
-        'motor on slide cup_x [N]',
+        'motor on slide cup_x [N],',
         'stiffness',
         'all cost the same',
     ):

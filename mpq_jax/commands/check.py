@@ -14,6 +14,7 @@ import numpy as np
 from absl import flags
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import mpq_jax
@@ -71,10 +72,10 @@ def _print_sizes(task: Task, found: Look, console: Console) -> None:
         ('variables', ', '.join(_shapes(start.variables)) or 'none'),
         ('evolve', 'by advance' if task.advance else 'no'),
     ]
-    for row in rows:
-        table.add_row(*map(str, row))
     for name, kind, limits in actuator_facts(task):
-        table.add_row(f'actuator {name}', f'{kind}, -1 to 1 means {limits}')
+        rows.append((f'actuator {name}', f'{kind}, -1 to 1 means {limits}'))
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))  # a unit in brackets is no markup
     console.print(table)
 
 
