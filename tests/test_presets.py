@@ -4,6 +4,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.base.validation import ConfigError
+from tests.conftest import lq_task
 
 # Table 3 of the paper (full version), and the long horizons of its figures:
 # task: H, N, Sigma, lambda, alpha, gamma, target iterations, training episodes, long H
@@ -88,3 +89,15 @@ def test_validation_takes_a_tenth_of_real_interaction_at_most():
             with pytest.raises(ConfigError, match=r'validation_interval = 8 is not.*at least'):
                 mpq_jax.set_fields(driven, {'training.validation_interval': 8}).validate()
     assert config.validation_interval == 10
+
+
+@pytest.mark.parametrize('agent', ['none', 'softq'])
+def test_agents_of_one_action_have_no_knots(agent):
+    """A task whose settings plan on knots has them, and its run a row of no control."""
+    knots = {'planner.noise': 'knots', 'planner.knots': 3}
+    mpq_jax.register_task('knotted', lambda: lq_task(settings=knots))
+    config = mpq_jax.preset('knotted', agent).validate()
+    assert (config.planner.horizon, config.planner.noise) == (1, 'white')
+    planned = mpq_jax.preset('knotted', 'mppi').validate()
+    assert planned.planner.noise == 'knots'
+    assert mpq_jax.no_control(planned).validate().planner.noise == 'white'

@@ -50,7 +50,15 @@ def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') ->
     if name != 'paper':
         config = set_fields(config, definition.agent_settings.get(agent, {}))
     config = set_fields(config, definition.presets.get(name, {}))
-    return set_fields(config, _AGENTS.get(agent, {}))
+    return set_fields(config, _of_agent(config, agent))
+
+
+def _of_agent(config: Config, agent: str) -> dict[str, Any]:
+    """What makes the agent what it is; a plan of one action has no room for knots."""
+    fields = dict(_AGENTS.get(agent, {}))
+    if 'planner.horizon' in fields and getattr(config.planner, 'noise', 'white') == 'knots':
+        fields['planner.noise'] = 'white'
+    return fields
 
 
 def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Config:
@@ -70,5 +78,5 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
 
 def no_control(config: Config) -> Config:
     """The same episodes without any control."""
-    fields = {'agent': 'none', 'planner_model': 'biased', **_AGENTS['none']}
+    fields = {'agent': 'none', 'planner_model': 'biased', **_of_agent(config, 'none')}
     return set_fields(config, {**fields, 'planner.name': 'mppi'})
