@@ -25,6 +25,8 @@ def plant():
         mesh.file = str(FILES / 'meshes' / Path(mesh.file).relative_to(FILES))
     for name in ('r_gripper_finger_joint', 'l_gripper_finger_joint'):
         spec.delete(spec.actuator(name))
+    axes = [0.64, 0.768, 0.0, -0.213, 0.177, 0.961]
+    spec.worldbody.add_camera(name='near', pos=[1.5, -1.0, 0.9], xyaxes=axes)
     spec.add_key(name='home', qpos=[0, 0.2, 0, -2.2, 0, 0.8, 0.8, 0.02, 0.02])
     return spec
 
