@@ -76,6 +76,8 @@ def read_outcomes(directory: SweepDirectory) -> list[Outcome]:
             tables = tabulate(iterate_rows(file))
         except RunError:
             continue
+        if not tables.members:  # it has just begun
+            continue
         share = _wall_seconds(tables) / len(cell['configurations'])
         own = tables.by_first()
         for variant, fields in enumerate(cell['configurations']):
