@@ -12,8 +12,10 @@ from tests.test_reproduce import made_up
 
 def test_rows_table_and_figure_are_of_the_sweeps(tmp_path):
     rng = np.random.default_rng(0)
-    schedule = {'planner.td_schedule': 'constant', 'planner.horizon': 4}
-    points = [schedule | {'planner.td_lambda': share} for share in (0.5, 1.0)]
+    points = [
+        {'planner.td_schedule': 'constant', 'planner.td_lambda': share, 'planner.horizon': horizon}
+        for share, horizon in ((0.5, 4), (1.0, 8))  # cells of their own
+    ]
     values = [rng.integers(0, 2, (5, 8)).astype(float) for _ in points]
     directory = made_up(tmp_path / 'ball_in_cup_constant', points, values)
     text = mpq_lambda.write(tmp_path)
