@@ -60,7 +60,14 @@ def make_task():
         control_timestep=SECONDS,
         parameters=(mpq_jax.RandomizedParameter('mass_scale', 1.0, 0.8, 1.5),),
         set_parameters=set_parameters,
-        settings={'planner.horizon': 8, 'planner.noise': 'knots', 'planner.noise_variance': 0.5},
+        settings={
+            'planner.horizon': 8,
+            'planner.noise': 'knots',
+            'planner.noise_variance': 0.5,
+            'planner.temperature': 0.02,
+            'learner.num_states': 64,
+            'learner.epochs': 80,
+        },
     )
 
 

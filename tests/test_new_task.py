@@ -10,7 +10,7 @@ import pytest
 import mpq_jax
 from mpq_jax.config import PlannerConfig
 from mpq_jax.evaluation.task_file import text_of
-from mpq_jax.evaluation.task_look import actuator_facts, look
+from mpq_jax.evaluation.task_look import actuator_facts, learning_share, look
 from mpq_jax.runs.metrics import read_rows
 from tests.conftest import lq_task
 from tests.entry_points import run
@@ -95,6 +95,14 @@ def test_check_looks_at_all_of_a_task(tmp_path):
     assert run('check', **COMMANDS).returncode == 2
     broken = run('check', '--task=tests.conftest:broken_task', '--notime', **COMMANDS)
     assert 'not finite' in broken.stdout
+
+
+def test_a_learning_round_can_be_half_of_the_loop():
+    config = mpq_jax.set_fields(mpq_jax.preset('pendulum', 'mpq'), {'learner.num_states': 1280})
+    share, fewer = learning_share(config)
+    assert (share, fewer) == (1280 / (1280 + 200), 192)  # as many plans as an episode has steps
+    config = mpq_jax.set_fields(config, {'learner.num_states': fewer})
+    assert 0.4 < learning_share(config)[0] <= 0.5
 
 
 def test_a_look_counts_what_happens():

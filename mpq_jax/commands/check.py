@@ -28,6 +28,7 @@ from mpq_jax.evaluation.task_look import (
     Episodes,
     Look,
     actuator_facts,
+    learning_share,
     look,
     proposed_temperature,
 )
@@ -53,6 +54,7 @@ def main() -> None:
     _print_episodes(task, found, console)
     _print_effects(found, console)
     _print_temperature(config.planner, found, console)
+    _print_learning(console)
     if FLAGS.time:
         _print_times(task, config, console)
     _draw(task, console)
@@ -137,6 +139,14 @@ def _print_temperature(planner: PlannerConfig, found: Look, console: Console) ->
         f"settings={{'planner.temperature': {proposed_temperature(found):g}}}",
         markup=False,
     )
+
+
+def _print_learning(console: Console) -> None:
+    share, fewer = learning_share(mpq_jax.preset(FLAGS.task, 'mpq'))
+    text = f'MPQ: {share:.0%} of the model steps of an episode and its learning round are learning'
+    if share > 0.55:
+        text += f"; half with settings={{'learner.num_states': {fewer}}} (and more learner.epochs)"
+    console.print(text, markup=False)
 
 
 def _print_times(task: Task, config: Config, console: Console) -> None:

@@ -58,6 +58,8 @@ def make_task():
             'planner.noise': 'knots',  # of which there are 4: smooth, for motors
             'planner.noise_variance': 0.1,  # of actions in [-1, 1]
             'planner.temperature': {temperature:g},  # a tenth of how much plans' costs differ
+            'learner.num_states': 192,  # in a round: about what an episode's plans take
+            'learner.epochs': 80,
             'episodes': 20,
         }},
     )

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.config import PhysicsConfig, PlannerConfig
+from mpq_jax.config import Config, PhysicsConfig, PlannerConfig
 from mpq_jax.dynamics import Model, Rollout, Simulator, make_simulator, rollout
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.tasks import Task
+from mpq_jax.training.assembly import count_work
 
 _STARTS = 8
 _PLANS = 64  # random ones from each start, for the spread of their costs
@@ -139,6 +140,22 @@ def proposed_temperature(found: Look) -> float:
     """A tenth of the spread of plans' costs, to two digits; 0.1 where there is none."""
     spread = found.plan_cost_spread
     return float(f'{0.1 * spread:.2g}') if spread > 0 else 0.1
+
+
+def learning_share(config: Config) -> tuple[float, int]:
+    """What share of MPQ's model steps are learning's, and the `num_states` that would make it half.
+
+    Of a loop of one episode and one round; whole minibatches, one at least.
+
+    Raises:
+      ConfigError, TaskError: a config or a task that cannot be used.
+    """
+    work = count_work(config)
+    acting, learning = work.episode_steps * work.per_action, work.per_round
+    settings = config.learner
+    fitting = settings.num_states * acting / max(learning, 1)
+    whole = max(1, int(fitting // settings.minibatch_size)) * settings.minibatch_size
+    return learning / max(acting + learning, 1), whole
 
 
 def actuator_facts(task: Task) -> list[tuple[str, str, str]]:
