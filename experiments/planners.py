@@ -8,6 +8,7 @@ stopped; planners.json and planners.md are written after each. --draw_only runs 
 into --run_dir stands for the runs it is of.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +17,11 @@ from absl import flags
 from rich.console import Console
 
 from experiments import planners_table
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
+from mpq_jax.benchmarks.contenders import Cell, plan_call
+from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.commands import command_line
 from mpq_jax.config import PlannerConfig
 from mpq_jax.suite.presets import preset
@@ -120,6 +124,12 @@ ENTRIES = {
 
 def main() -> None:
     console = make_console()
+    if FLAGS.time:
+        path = Path(FLAGS.run_dir or 'runs/planners')
+        for name in FLAGS.entries:
+            _time(name, path, console)
+        planners_table.write(path, {n: tuple(entry) for n, entry in ENTRIES.items()}, console)
+        return
     for name in FLAGS.entries:
         check_choice('--entries', name, tuple(ENTRIES))
     for name in FLAGS.combinations:
@@ -146,6 +156,24 @@ def _run(name: str, path: Path, console: Console) -> None:
         fields = COMBINATIONS[which].fields(entry.horizon) | {'planner.horizon': entry.horizon}
         _sweep(path / name / which, agent | fields, entry, shown, (point,), console)
         planners_table.write(path, {n: tuple(e) for n, e in ENTRIES.items()}, None)
+
+
+def _time(name: str, path: Path, console: Console) -> None:
+    """Milliseconds of a plan, all combinations taking turns: `plan_milliseconds.json`."""
+    entry = ENTRIES[name]
+    planner = preset(entry.task, 'mppi').planner
+    cell = Cell(entry.task, planner.num_samples, entry.horizon, 1)
+    backend = 'mujoco' if 'planner_physics.backend' in entry.fields else 'mjx'
+    calls = {}
+    for which in entry.combinations:
+        console.print(f'{name}: compiling {which} ...', markup=False)
+        fields = COMBINATIONS[which].fields(entry.horizon)
+        calls[which] = plan_call(cell, 'mppi', backend, fields)[0]
+    found = take_turns(calls, 50, enough=30.0)
+    milliseconds = {which: round(1000 * timing.median, 3) for which, timing in found.items()}
+    write_atomically(
+        path / f'plan_milliseconds_{name}.json', json.dumps(milliseconds, indent=1) + '\n'
+    )
 
 
 def _chosen(which: str, entry: Entry, path: Path, console: Console) -> Fields:
@@ -184,6 +212,7 @@ def define_flags() -> None:
     flags.DEFINE_integer('episodes', None, 'a seed, for a shorter table')
     flags.DEFINE_integer('tuning_seeds', 5, 'from 0 on')
     flags.DEFINE_integer('tuning_episodes', 4, 'a seed')
+    flags.DEFINE_bool('time', False, "run nothing but plans, one iteration each: the table's times")
     flags.DEFINE_bool('draw_only', False, 'run nothing more: the table of what --run_dir holds')
 
 

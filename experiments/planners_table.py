@@ -20,9 +20,13 @@ _DEFINITIONS = {
     'interval': INTERVAL,
     'success': 'at any step; success_at_end: at the last one; success_share: share of time',
     'action_change': 'mean squared change of the action from a control step to the next',
+    'plan_milliseconds': 'one iteration of one plan, all combinations taking turns',
     'chosen': 'on seeds 0 to 4, 4 episodes each, by the mean return, at the horizon of the preset',
 }
-_HEAD = ['combination', 'return', 'success, at the end, share of time', 'action change', 'chosen']
+_HEAD = [
+    'combination', 'return', 'success, at the end, share of time', 'action change', 'ms a plan',
+    'chosen',
+]  # fmt: skip
 
 
 def write(path: Path, entries: dict[str, tuple], console: Console | None) -> None:
@@ -31,12 +35,21 @@ def write(path: Path, entries: dict[str, tuple], console: Console | None) -> Non
     Rows of a `planners.json` that was put there, whose sweeps are elsewhere, are kept.
     """
     rows = [row for name in entries for row in _rows(path, name, entries[name])]
+    for row in rows:
+        times = _milliseconds(path, row['entry'])
+        if row['combination'] in times:
+            row['plan_milliseconds'] = times[row['combination']]
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
     write_atomically(path / 'planners.json', json.dumps(content, indent=1) + '\n')
     text = markdown(rows)
     write_atomically(path / 'planners.md', text)
     if console is not None:
         console.print(text, markup=False)
+
+
+def _milliseconds(path: Path, name: str) -> dict[str, float]:
+    file = path / f'plan_milliseconds_{name}.json'
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 def kept_row(path: Path, name: str, which: str) -> dict[str, Any] | None:
@@ -101,4 +114,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
     chosen = ', '.join(f'{k.removeprefix("planner.")} {v:.3g}' for k, v in row['chosen'].items())
     change = f'{np.mean(row["action_change"]):.3f}' if 'action_change' in row else ''
     label = row['combination'].replace('_', ' ')
-    return [label, describe_mean(returns, digits), successes, change, chosen]
+    time = f'{row["plan_milliseconds"]:.2f}' if 'plan_milliseconds' in row else ''
+    return [label, describe_mean(returns, digits), successes, change, time, chosen]

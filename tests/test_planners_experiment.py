@@ -17,6 +17,7 @@ def test_rows_are_of_the_numbers_that_were_chosen(tmp_path):
     point = {'planner.noise_variance': 2.5}
     made_up(tmp_path / 'cup' / 'mppi', [point], [successes])
     entry = ('ball_in_cup', 4, {}, 20, ('mppi', 'cem'))
+    (tmp_path / 'plan_milliseconds_cup.json').write_text('{"mppi": 1.25}')
     planners_table.write(tmp_path, {'cup': entry, 'not_run': entry}, QUIET)
     idle, ours = json.loads((tmp_path / 'planners.json').read_text())['rows']
     assert (idle['combination'], ours['combination'], ours['chosen']) == (
@@ -28,7 +29,7 @@ def test_rows_are_of_the_numbers_that_were_chosen(tmp_path):
     assert (ours['seeds'], ours['episodes']) == ([0, 1, 2, 3, 4], 4)
     text = (tmp_path / 'planners.md').read_text()
     row = next(line for line in text.splitlines() if line.startswith('| mppi'))
-    assert f'{successes.mean():.2f} [' in row and 'noise_variance 2.5' in row
+    assert f'{successes.mean():.2f} [' in row and '1.25 | noise_variance 2.5' in row
     (elsewhere := tmp_path / 'elsewhere').mkdir()  # another machine has the rows alone
     (elsewhere / 'planners.json').write_text((tmp_path / 'planners.json').read_text())
     planners_table.write(elsewhere, {'cup': entry, 'not_run': entry}, QUIET)
