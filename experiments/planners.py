@@ -169,7 +169,7 @@ def _time(name: str, path: Path, console: Console) -> None:
         console.print(f'{name}: compiling {which} ...', markup=False)
         fields = COMBINATIONS[which].fields(entry.horizon)
         calls[which] = plan_call(cell, 'mppi', backend, fields)[0]
-    found = take_turns(calls, 50, enough=30.0)
+    found = take_turns(calls, 50, enough=12.0)
     milliseconds = {which: round(1000 * timing.median, 3) for which, timing in found.items()}
     write_atomically(
         path / f'plan_milliseconds_{name}.json', json.dumps(milliseconds, indent=1) + '\n'
