@@ -117,7 +117,9 @@ ENTRIES = {
     'fetch_push': Entry('fetch_push', 10, _NATIVE),
     'pendulum_h32': Entry('pendulum', 32, {}),
     'franka_drawer_h16': Entry('franka_drawer', 16, _NATIVE),
-    'franka_drawer_h64': Entry('franka_drawer', 64, _NATIVE, 5, ('mppi', 'dmd', 'cem')),
+    'franka_drawer_h64': Entry(
+        'franka_drawer', 64, _NATIVE, 5, ('mppi', 'mppi_knots', 'dmd', 'cem')
+    ),
     'ball_in_cup_h48': Entry('ball_in_cup', 48, _NATIVE),
 }
 
