@@ -55,8 +55,7 @@ def update(config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax
     """The mirror step; the plan stays as it is where no sample is finite."""
     scores = jnp.where(jnp.isfinite(costs), costs, jnp.inf)
     if config.importance_sampling:
-        terms = jax.vmap(control_cost, in_axes=(None, None, 0))(config, plan, candidates.drawn)
-        scores = jnp.where(jnp.isfinite(scores + terms), scores + terms, jnp.inf)
+        scores = total_scores(config, plan, candidates, costs)
     shares = _LOSSES[config.loss](config, scores)
     moved = jnp.tensordot(shares, candidates.drawn, axes=1)
     mean = plan.mean + config.step_size * moved
@@ -67,6 +66,15 @@ def update(config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax
     moved_plan = Gaussian(mean, covariance)
     misses = misses_target(config, shares)
     return Update(moved_plan, _counted(config, scores, shares), scores, misses)
+
+
+def total_scores(
+    config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax.Array
+) -> jax.Array:
+    """S `[N]`: costs and the control term; infinite where either is not finite."""
+    terms = jax.vmap(control_cost, in_axes=(None, None, 0))(config, plan, candidates.drawn)
+    total = costs + terms
+    return jnp.where(jnp.isfinite(total), total, jnp.inf)
 
 
 def control_cost(config: DMDConfig, plan: Gaussian, deviation: jax.Array) -> jax.Array:
@@ -186,9 +194,7 @@ def soft_value(
     config: DMDConfig, plan: Gaussian, candidates: Candidates, costs: jax.Array, draws: int = 1
 ) -> jax.Array:
     """V(s) of the fixed prior from samples of the plan; the control term makes up for its shape."""
-    terms = jax.vmap(control_cost, in_axes=(None, None, 0))(config, plan, candidates.drawn)
-    total = jnp.where(jnp.isfinite(costs + terms), costs + terms, jnp.inf)
-    return free_energy(config, total, draws)
+    return free_energy(config, total_scores(config, plan, candidates, costs), draws)
 
 
 def targets(config: DMDConfig, plan: Gaussian) -> tuple[Planner, PlannerConfig, Any]:
