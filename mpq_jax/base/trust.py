@@ -9,7 +9,15 @@ from typing import Any
 
 from mpq_jax.base.validation import RunError, TaskError
 
+# Tasks 'family:name' that this package makes itself, of somebody else's environments.
+FAMILIES = ('playground', 'gymnasium')
 _named: set[str] = set()  # 'module:factory' that the user of this process asked for
+
+
+def is_code(name: str, kind: str = 'task') -> bool:
+    """Whether a task's or planner's name is `module:factory` of somebody's own."""
+    family, colon, _ = str(name).partition(':')
+    return bool(colon) and not (kind == 'task' and family in FAMILIES)
 
 
 def name_code(name: str) -> None:
@@ -57,7 +65,7 @@ def check_named(name: str, file: Path, given: str | None = None, kind: str = 'ta
     """
     if given is not None and given != name:
         raise RunError(f'{kind} = {given!r} is not that of {file}: it must be {name!r}')
-    if ':' not in str(name):
+    if not is_code(name, kind):
         return
     if given is not None:
         if _is_inside(given, file.parent):

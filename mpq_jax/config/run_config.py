@@ -12,9 +12,10 @@ from mpq_jax.config.planner_config import (
     check_draws,
 )
 
-# One program an episode; step by step on native MuJoCo or Gymnasium's environment (fetch_push);
-# one's own that `train` is given; and what `register_real_system` adds.
-REAL_SYSTEMS = ['simulated', 'mujoco', 'gymnasium', 'own']
+# One program an episode; step by step on native MuJoCo, or in somebody else's environment ('kind'
+# for the task's own, 'kind:id'); one's own that `train` is given; what `register_real_system` adds.
+ENVIRONMENTS = ('gymnasium', 'dm_control', 'playground')
+REAL_SYSTEMS = ['simulated', 'mujoco', *ENVIRONMENTS, 'own']
 WARP_GRAPH_MODES = ('auto', 'none', 'jax', 'warp', 'warp_staged', 'warp_staged_ex')
 
 
@@ -104,7 +105,7 @@ class Config:
     planner_model: str = 'biased'
     q_data: str = 'real'  # Q learns from the 'real' system, or 'dr': models redrawn every step
     dr_bank_size: int = 256  # models that q_data='dr' redraws from
-    real_system: str = 'simulated'  # one of REAL_SYSTEMS
+    real_system: str = 'simulated'  # one of REAL_SYSTEMS, or 'dm_control:cartpole-swingup'
     starts: str = 'reports'  # 'tuning': from streams of their own, to choose settings on
     seed: int = 0
     num_seeds: int = 4
@@ -149,7 +150,9 @@ class Config:
         check_choice('planner_model', self.planner_model, ('biased', 'true'))
         check_choice('q_data', self.q_data, ('real', 'dr'))
         check_choice('starts', self.starts, ('reports', 'tuning'))
-        check_choice('real_system', self.real_system, tuple(REAL_SYSTEMS))
+        kind, colon, _ = self.real_system.partition(':')
+        if not (colon and kind in ENVIRONMENTS):
+            check_choice('real_system', self.real_system, tuple(REAL_SYSTEMS))
         check_at_least('dr_bank_size', self.dr_bank_size, 1)
         if self.q_data == 'dr' and not self.learns:
             raise ConfigError('q_data', self.q_data, f"'real' when agent is {self.agent!r}")

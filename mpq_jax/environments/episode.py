@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mpq_jax.base import keys
 from mpq_jax.config import BasePlannerConfig
@@ -41,6 +42,9 @@ class Summary(NamedTuple):
     effective_sample_size: jax.Array
     ess_missed: jax.Array  # share of the plans whose `target_ess` no temperature allowed reaches
     action_change: jax.Array  # mean square, of an action's entries from a step to the next
+    # By a real system's own rewards, and whether it ended by its own rule; NaN where it has none.
+    own_return: Any = np.nan
+    own_terminated: Any = np.nan
 
 
 SUCCESSES = ('success', 'success_at_end', 'success_share')  # of a Summary
@@ -184,6 +188,8 @@ def assemble(
         effective_sample_size=_mean(info.effective_sample_size, valid),
         ess_missed=_mean(info.misses_target, valid),
         action_change=_mean(_changes(instants.action), valid[1:]),
+        own_return=jnp.nan * final,
+        own_terminated=jnp.nan * final,
     )
     return Episode(transitions, valid, summary)
 

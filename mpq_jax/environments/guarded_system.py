@@ -1,5 +1,6 @@
 """A real system that may fail: exceptions, time-outs and wrong shapes end an episode, not a run."""
 
+import contextlib
 import math
 import queue
 import threading
@@ -74,6 +75,16 @@ class GuardedSystem:
         """
         return self._tried('step', action)
 
+    @property
+    def own_return(self) -> float:
+        """The episode's return by the system's own rewards; NaN where it has none."""
+        return getattr(self._system, 'own_return', math.nan)
+
+    @property
+    def own_terminated(self) -> float:
+        """Whether it ended by a rule of the system itself; NaN where it does not say."""
+        return getattr(self._system, 'own_terminated', math.nan)
+
     def stop(self) -> None:
         """Brings the system to rest, where it can, before its next call; does not wait for it."""
         self._calls.put((math.inf, 'stop', None))
@@ -104,6 +115,12 @@ class GuardedSystem:
                 stop()
         except BaseException as error:  # is not to hide why it was called
             self._say(f'{self._name}: stop failed ({type(error).__name__}: {error})')
+
+    def _let_go(self) -> None:
+        close = getattr(self._system, 'close', None)
+        if close is not None:
+            with contextlib.suppress(Exception):  # it rests already
+                close()
 
     def _refusal(self) -> RealSystemError:
         return RealSystemError(f'{self._name} was stopped: nothing drives it any more')
@@ -154,6 +171,7 @@ class GuardedSystem:
                 self._results.put((number, None, error))
         self._free.set()
         self._stop()
+        self._let_go()
 
     def _checked(self, measurement: Measurement) -> Measurement:
         """Of the template's types. Raises ValueError naming what has another shape."""

@@ -1,6 +1,6 @@
 """The real system on native MuJoCo: a task's MJCF with its true parameters, step by step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -59,11 +59,7 @@ class NativeSystem:
         """The state after the last step, and the sensors of that very state; NaN if it diverged."""
         data = self._data
         warmstart = data.qacc_warmstart.copy()
-        sensed: dict[str, Any] = {}
-        if self._sensors:
-            mujoco.mj_forward(self._model, data)
-            data.qacc_warmstart[:] = warmstart
-            sensed = {n: data.sensordata[p].astype(np.float32) for n, p in self._sensors.items()}
+        sensors = sensed(self._model, data, self._sensors) if self._sensors else {}
         parts: list[Any] = [
             np.array(x, np.float32) for x in (data.qpos, data.qvel, data.act, warmstart)
         ]
@@ -71,7 +67,17 @@ class NativeSystem:
             parts = [np.full_like(part, np.nan) for part in parts]
         qpos, qvel, act, warmstart = parts
         state = State(qpos, qvel, act, warmstart, self._variables)
-        return Measurement(state, Reading(qpos, qvel, sensed))
+        return Measurement(state, Reading(qpos, qvel, sensors))
+
+
+def sensed(
+    model: mujoco.MjModel, data: mujoco.MjData, sensors: Mapping[str, slice]
+) -> dict[str, Any]:
+    """The sensors of the very state that `data` hold, by name; the solver's start stays."""
+    warmstart = data.qacc_warmstart.copy()
+    mujoco.mj_forward(model, data)
+    data.qacc_warmstart[:] = warmstart
+    return {name: data.sensordata[place].astype(np.float32) for name, place in sensors.items()}
 
 
 def make_native_systems(task: Task, physics: PhysicsConfig, count: int) -> list[NativeSystem]:

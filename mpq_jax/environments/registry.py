@@ -1,12 +1,13 @@
 """Real systems by name: a run makes as many as it drives at once."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.config.run_config import REAL_SYSTEMS
 from mpq_jax.dynamics.mujoco_model import load_model
-from mpq_jax.environments.gymnasium_fetch import check_gymnasium, make_gymnasium_systems
+from mpq_jax.environments.adaptors.environment_system import FETCH_PUSH, make_system
 from mpq_jax.environments.native_system import make_native_systems
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.tasks import Task
@@ -20,15 +21,16 @@ class SystemMaker(NamedTuple):
     # Raises ConfigError or TaskError, before anything compiles, where none can be made.
     check: Callable[[Task, PhysicsConfig], Any] = lambda task, physics: None
     most: int = 512  # driven at once
+    guarded: bool = False  # failures are tried again, as those of one's own systems are
 
 
-_MAKERS = {
-    'mujoco': SystemMaker(make_native_systems, load_model),
-    'gymnasium': SystemMaker(  # an environment of Gymnasium-Robotics has meshes of its own
-        lambda task, physics, count: make_gymnasium_systems(task, count),
-        lambda task, physics: check_gymnasium(task),
-        most=24,
-    ),
+_MAKERS = {'mujoco': SystemMaker(make_native_systems, load_model)}
+# Of somebody else's environments, 'kind' or 'kind:id': the module and the class that adapt them.
+_ADAPTORS = {
+    'gymnasium': ('gymnasium_environment', 'GymnasiumEnvironment'),
+    'dm_control': ('dm_control_environment', 'DmControlEnvironment'),
+    'playground': ('playground_environment', 'PlaygroundEnvironment'),
+    f'gymnasium:{FETCH_PUSH}': ('fetch_environment', 'FetchPushEnvironment'),
 }
 
 
@@ -54,4 +56,24 @@ def register_real_system(
 
 def system_maker(name: str) -> SystemMaker | None:
     """None for those that nobody makes here: 'simulated', and 'own'."""
-    return _MAKERS.get(name)
+    kind = name.partition(':')[0]
+    return _adapted(name) if kind in _ADAPTORS else _MAKERS.get(name)
+
+
+def _adapted(name: str) -> SystemMaker:
+    """Environments are driven by a few threads: each has its own model, and Python's lock."""
+
+    def one(task: Task, physics: PhysicsConfig):
+        fetch = task.name == 'fetch_push' and name == 'gymnasium'
+        kind = name if name in _ADAPTORS and not fetch else name.partition(':')[0]
+        module, adaptor = _ADAPTORS[f'gymnasium:{FETCH_PUSH}' if fetch else kind]
+        adaptors = importlib.import_module(f'mpq_jax.environments.adaptors.{module}')
+        return make_system(getattr(adaptors, adaptor), task, physics, name)
+
+    def check(task: Task, physics: PhysicsConfig) -> None:
+        one(task, physics).close()
+
+    def make(task: Task, physics: PhysicsConfig, count: int) -> list[RealSystem]:
+        return [one(task, physics) for _ in range(count)]
+
+    return SystemMaker(make, check, most=24, guarded=True)

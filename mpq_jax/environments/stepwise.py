@@ -122,7 +122,8 @@ class StepwiseRunner:
         history += [(instant, nothing, nothing, info)] * missing
         instants, valid, broken, info = stack(history, axis=1)
         kept = stack(plans + plans[-1:] * missing, axis=1) if keep_plans else ()
-        return self._assemble(instants, last, valid, broken, info, kept)
+        episode = self._assemble(instants, last, valid, broken, info, kept)
+        return episode._replace(summary=episode.summary._replace(**_own_figures(systems)))
 
     def _with_variables(self, now, actions, after: list) -> list[Measurement | None]:
         """The task's own variables a control step later, where they evolve: systems hold them."""
@@ -147,6 +148,14 @@ def measured_start(agent: Agent, key: jax.Array) -> Measurement:
 
 def _advance(system: RealSystem, action, going: bool, before: Measurement) -> Measurement | None:
     return system.step(action) if going else before
+
+
+def _own_figures(systems: Sequence[RealSystem]) -> dict[str, np.ndarray]:
+    """What systems with rewards of their own say of the episode `[S]`; NaN of others."""
+    return {
+        name: np.array([float(getattr(system, name, np.nan)) for system in systems], np.float32)
+        for name in ('own_return', 'own_terminated')
+    }
 
 
 def _stop(systems: Sequence[RealSystem], which: np.ndarray) -> None:

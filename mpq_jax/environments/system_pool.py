@@ -33,16 +33,23 @@ class SystemPool:
           on_failure: called with what failed and is tried again.
         """
         self._config, self._task = config, agent.simulator.task
-        template = functools.partial(measured_start, agent)
-        settings = config.training
-        self._own = [
-            GuardedSystem(
-                system, f'real system {i}', jax.eval_shape(template, jax.random.key(0)),
-                settings.real_system_timeout, settings.real_system_retries, on_failure,
-            )
-            for i, system in enumerate(own)
-        ]  # fmt: skip
+        self._measured = functools.partial(measured_start, agent)
+        self._on_failure = on_failure
+        self._own = self._guard(own)
         self._made: list[RealSystem] = []
+
+    def _guard(self, systems: Sequence[RealSystem], first: int = 0) -> list[GuardedSystem]:
+        settings = self._config.training
+        if not systems:
+            return []
+        template = jax.eval_shape(self._measured, jax.random.key(0))
+        return [
+            GuardedSystem(
+                system, f'real system {i}', template,
+                settings.real_system_timeout, settings.real_system_retries, self._on_failure,
+            )
+            for i, system in enumerate(systems, first)
+        ]  # fmt: skip
 
     @property
     def are_own(self) -> bool:
@@ -61,14 +68,18 @@ class SystemPool:
         if missing > 0:
             maker = system_maker(self._config.real_system)
             assert maker is not None  # of one's own there are as many as there will be
-            self._made.extend(maker.make(self._task, self._config.real_physics, missing))
+            made = maker.make(self._task, self._config.real_physics, missing)
+            self._made.extend(self._guard(made, len(self._made)) if maker.guarded else made)
         return self._made[:count]
 
     def close(self) -> None:
         """Brings every system to rest, in parallel; own ones are not driven after that."""
         made, self._made = self._made, []
-        closing: list[Callable[[], None]] = [system.close for system in self._own]
-        closing += [system.stop for system in made if hasattr(system, 'stop')]
+        closing: list[Callable[[], None]] = [
+            system.close if isinstance(system, GuardedSystem) else system.stop
+            for system in (*self._own, *made)
+            if hasattr(system, 'stop')
+        ]
         threads = [threading.Thread(target=close, daemon=True) for close in closing]
         for thread in threads:
             thread.start()

@@ -43,6 +43,8 @@ COLUMNS = (
     'ess_missed',  # share of control steps that missed planner.target_ess; 0 where there is none
     'target_effective_sample_size',  # mean, of the samples of Q's targets
     'action_change',  # mean squared change of the action from one control step to the next
+    'own_return',  # by the rewards of somebody else's environment; empty where there are none
+    'own_terminated',  # whether it ended by that environment's own rule
 )
 WALL_TIME_COLUMNS = ('collect_seconds', 'learn_seconds')
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from mpq_jax.base.files import write_atomically
-from mpq_jax.base.trust import check_named
+from mpq_jax.base.trust import check_named, is_code
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Batch, Config, overrides
 
@@ -100,7 +100,7 @@ class RunDirectory:
             path = str(self.path)
             return f'mpq_jax.train(config, {path!r}, resume=True, real_systems=real_systems)'
         own = {'task': config.task, 'planner': config.planner.name}
-        named = ''.join(f' --{kind}={name}' for kind, name in own.items() if ':' in name)
+        named = ''.join(f' --{k}={name}' for k, name in own.items() if is_code(name, k))
         return f'--run_dir={self.path} --resume{named}'
 
     @property

@@ -149,6 +149,7 @@ def make_task() -> Task:
         observe=observe,
         cost=cost,
         success=success,
+        variables_at=lambda reading, position_of: position_of('goal'),
         control=control,
         mjcf=Path(__file__).with_name('fetch_push.xml'),
         parameters=tuple(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from mpq_jax.base.interrupts import Stopped, StopRequest, stop_on_signals
 from mpq_jax.base.progress import Relay, Reporter
+from mpq_jax.base.trust import is_code
 from mpq_jax.base.validation import RunError
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell
@@ -211,7 +212,12 @@ def _collect(task: Any, cell: Cell, directory: SweepDirectory) -> str | None:
 
 def user_modules(cells: Sequence[Cell]) -> list[str]:
     """Files and package folders of the modules in which the cells' own tasks and planners are."""
-    named = {name for cell in cells for name in (cell.config.task, cell.config.planner.name)}
-    tops = {name.partition(':')[0].partition('.')[0] for name in named if ':' in name}
+    named = {
+        name
+        for cell in cells
+        for kind, name in (('task', cell.config.task), ('planner', cell.config.planner.name))
+        if is_code(name, kind)
+    }
+    tops = {name.partition(':')[0].partition('.')[0] for name in named}
     files = [Path(str(sys.modules[top].__file__)) for top in sorted(tops)]
     return [str(file.parent if file.name == '__init__.py' else file) for file in files]

@@ -6,7 +6,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterator
 
-from mpq_jax.base.trust import import_factory
+from mpq_jax.base.trust import FAMILIES, import_factory
 from mpq_jax.base.validation import TaskError, nearest
 from mpq_jax.tasks.check import check_task
 from mpq_jax.tasks.task import Task
@@ -54,7 +54,10 @@ def register_task(name: str, factory: Callable[[], Task]) -> None:
 
 
 def load_task(name: str) -> Task:
-    """The task of a registered name, or what `module:factory` returns, checked (`check_task`).
+    """The task of a name, checked (`check_task`).
+
+    A registered one; 'playground:CartpoleSwingup', 'gymnasium:HalfCheetah-v5' (with the extras of
+    these names); or what `module:factory` returns.
 
     The factory is called each time, so that what it reads may change; a run calls it once.
 
@@ -87,9 +90,14 @@ def _factory(name: str) -> Callable[[], Task]:
         if name not in TASKS:
             raise TaskError(
                 f'task = {name!r} is not known: it must be one of {", ".join(TASKS)}, '
-                f'or module:factory of your own{nearest(name, TASKS)}'
+                'playground:Name, gymnasium:ID, or module:factory of your own'
+                f'{nearest(name, TASKS)}'
             )
         return TASKS[name]
+    family, _, identity = name.partition(':')
+    if family in FAMILIES:
+        module = importlib.import_module(f'mpq_jax.suite.{family}')
+        return functools.partial(module.make_task, identity)
     try:
         return import_factory(name)
     except ValueError as error:

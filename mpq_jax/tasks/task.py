@@ -71,6 +71,10 @@ class Task:
     # Variables that evolve: (reading of s_t, variables, action [nu]) -> those of s_{t+1}, of the
     # same shapes: the time, a phase, a moving goal, the action before.
     advance: Callable[[Reading, Variables, jax.Array], Variables] | None = None
+    # Of an episode that somebody else's environment started: (reading, position_of) -> variables;
+    # `position_of('target')` is where a body, geom or site of the environment is, [3]. None: as
+    # `reset` draws them, whatever the environment's start.
+    variables_at: Callable[[Reading, Callable[[str], Any]], Variables] | None = None
     success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
     # Whether an episode ends here, other than by its time limit -> bool; and the cost of having
     # ended in such a state -> scalar. Needed together: costs are to be kept small, so ending

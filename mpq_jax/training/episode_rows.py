@@ -53,12 +53,20 @@ def episode_rows(
             'physics_warnings': physics_warnings,
             'ess_missed': summary.ess_missed[i],
             'action_change': summary.action_change[i],
+            **_own(summary, i),
             'target_effective_sample_size': (
                 metrics.target_effective_sample_size[i] if metrics and learned[i] else None
             ),
         }
         for i, (variant, seed) in enumerate(members)
     ]
+
+
+def _own(summary: Summary, i: int) -> dict[str, Any]:
+    """What a system with rewards of its own says."""
+    if np.isnan(summary.own_return[i]):
+        return {}
+    return {'own_return': summary.own_return[i], 'own_terminated': summary.own_terminated[i]}
 
 
 def shown_figures(block: list[list[dict[str, Any]]]) -> str:
