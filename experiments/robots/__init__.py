@@ -1,4 +1,4 @@
-"""Robots that others modelled, from their MJCF to a plan: results/robots/README.md has the steps."""
+"""Robots that others modelled, from their MJCF to a plan: see results/robots/README.md."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Gymnasium's inverted double pendulum swings up: --task=experiments.robots.double_pendulum:make_task.
+"""Gymnasium's double pendulum swings up: --task=experiments.robots.double_pendulum:make_task.
 
 What `mpq new-task` wrote of inverted_double_pendulum.xml, with a cost, an observation, starts that
 hang down and longer steps.

@@ -13,6 +13,7 @@ from mpq_jax.dynamics import State
 from mpq_jax.dynamics.mujoco_model import (
     control_law,
     load_model,
+    mocap_law,
     physics_steps_per_control,
     sensor_slices,
 )
@@ -24,21 +25,34 @@ from mpq_jax.tasks.physics_warnings import is_unstable
 class NativeSystem:
     """One copy, in double precision. MuJoCo frees Python's lock while it steps."""
 
-    def __init__(self, task: Task, model: mujoco.MjModel, start: Callable[[jax.Array], Start]):
-        """`start` is `task.reset`, compiled; copies share it and the model."""
+    def __init__(
+        self, task: Task, model: mujoco.MjModel, start: Callable[[jax.Array], Start],
+        poses: Callable[[Any], Any], advance: Callable[..., Any] | None,
+    ):  # fmt: skip
+        """Compiled functions, which copies share with the model.
+
+        Args:
+          task: which one.
+          model: the true one.
+          start: `task.reset`.
+          poses: `mocap_law`.
+          advance: `task.advance`, where mocap bodies follow the variables; None if they do not.
+        """
         self.task = task
-        self._model, self._start = model, start
+        self._model, self._start, self._poses, self._advance = model, start, poses, advance
         self._data = mujoco.MjData(model)
         self._control = control_law(task, model)
         self._steps = physics_steps_per_control(task, model)
         self._sensors = sensor_slices(model)
-        self._variables = ()
+        self._variables: Any = ()
+        self._reading: Reading | None = None
 
     def reset(self, key: jax.Array) -> Measurement:
         start = self._start(key)
         mujoco.mj_resetData(self._model, self._data)
         self._data.qpos[:], self._data.qvel[:] = start.qpos, start.qvel
         self._variables = jax.tree.map(np.asarray, start.variables)
+        self._place()
         return self._measured()
 
     def step(self, action: np.ndarray) -> Measurement:
@@ -53,7 +67,17 @@ class NativeSystem:
                 self._data.qpos[:], self._data.qvel[:] = hook(
                     self._data.qpos, self._data.qvel, self._model.opt.timestep
                 )
+        if self._advance is not None:
+            later = self._advance(self._reading, self._variables, np.asarray(action, np.float32))
+            self._variables = jax.device_get(later)
+            self._place()
         return self._measured()
+
+    def _place(self) -> None:
+        """Puts mocap bodies where the variables want them."""
+        if self.task.mocap is not None:
+            poses = np.asarray(self._poses(self._variables))
+            self._data.mocap_pos[:], self._data.mocap_quat[:] = poses[:, :3], poses[:, 3:]
 
     def _measured(self) -> Measurement:
         """The state after the last step, and the sensors of that very state; NaN if it diverged."""
@@ -71,7 +95,8 @@ class NativeSystem:
             parts = [np.full_like(part, np.nan) for part in parts]
         qpos, qvel, act, warmstart = parts
         state = State(qpos, qvel, act, warmstart, self._variables)
-        return Measurement(state, Reading(qpos, qvel, sensed))
+        self._reading = Reading(qpos, qvel, sensed)
+        return Measurement(state, self._reading)
 
 
 def make_native_systems(task: Task, physics: PhysicsConfig, count: int) -> list[NativeSystem]:
@@ -82,4 +107,6 @@ def make_native_systems(task: Task, physics: PhysicsConfig, count: int) -> list[
     """
     model = load_model(task, physics)
     start = compile(task.reset, jax.random.key(0), name='reset')
-    return [NativeSystem(task, model, start) for _ in range(count)]
+    advance = None if task.mocap is None or task.advance is None else jax.jit(task.advance)
+    shared = start, jax.jit(mocap_law(task, model)), advance
+    return [NativeSystem(task, model, *shared) for _ in range(count)]

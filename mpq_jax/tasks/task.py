@@ -71,6 +71,9 @@ class Task:
     # Variables that evolve: (reading of s_t, variables, action [nu]) -> those of s_{t+1}, of the
     # same shapes: the time, a phase, a moving goal, the action before.
     advance: Callable[[Reading, Variables, jax.Array], Variables] | None = None
+    # Where mocap bodies are, which nothing pushes: variables of s_t -> {body: [3], or with its
+    # quaternion [7]}, held for a control step. Bodies it leaves out stay where the MJCF has them.
+    mocap: Callable[[Variables], Mapping[str, jax.Array]] | None = None
     success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
     # Whether an episode ends here, other than by its time limit -> bool; and the cost of having
     # ended in such a state -> scalar. Needed together: costs are to be kept small, so ending
