@@ -38,7 +38,7 @@ def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
             jax.ShapeDtypeStruct((count, model.na), jnp.float32),
             jax.ShapeDtypeStruct((count, model.nsensordata), jnp.float32),
         )
-        arguments = (values, state.qpos, state.qvel, state.act, actions)
+        arguments: tuple = values, state.qpos, state.qvel, state.act, actions
         if task.mocap is not None:
             arguments = (*arguments, poses_of(state.variables))
         result = _on_host(native, shapes, arguments)
