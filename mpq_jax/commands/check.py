@@ -32,7 +32,7 @@ from mpq_jax.evaluation.task_look import (
     look,
     proposed_temperature,
 )
-from mpq_jax.figures.video import can_render, render
+from mpq_jax.figures.video import can_render, mocap_poses, render
 from mpq_jax.tasks import Task, keep_tasks, load_task
 
 FLAGS = flags.FLAGS
@@ -73,6 +73,7 @@ def _print_sizes(task: Task, found: Look, console: Console) -> None:
         ('observation', found.observation_size),
         ('variables', ', '.join(_shapes(start.variables)) or 'none'),
         ('evolve', 'by advance' if task.advance else 'no'),
+        ('mocap bodies', 'as variables say' if task.mocap else 'as the MJCF has them'),
     ]
     for name, kind, limits in actuator_facts(task):
         rows.append((f'actuator {name}', f'{kind}, -1 to 1 means {limits}'))
@@ -189,9 +190,10 @@ def _draw(task: Task, console: Console) -> None:
         return
     path = Path(FLAGS.picture or f'{task.name}.png')
     model = load_model(task, PhysicsConfig())
-    start = task.reset(jax.random.key(0))
-    goals = None if task.goal is None else np.asarray(task.goal(start.variables))[None]
-    frame = next(render(model, np.asarray(start.qpos)[None], -1, goals))
+    start = jax.tree.map(lambda x: np.asarray(x)[None], task.reset(jax.random.key(0)))
+    goals = None if task.goal is None else np.asarray(jax.vmap(task.goal)(start.variables))
+    poses = mocap_poses(task, model, start.variables)
+    frame = next(render(model, start.qpos, -1, goals, poses))
     Image.fromarray(frame).save(path)
     console.print(f'{path}: the start of an episode', markup=False)
 

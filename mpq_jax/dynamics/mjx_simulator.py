@@ -19,6 +19,7 @@ from mpq_jax.dynamics.mujoco_model import (
     control_law,
     edited_model,
     load_model,
+    mocap_law,
     physics_steps_per_control,
     sensor_slices,
 )
@@ -47,13 +48,13 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     put = functools.partial(_put, task, warp)
     nominal = put(mj_model)
     data = _Data(mj_model, warp)
-    control_of = control_law(task, mj_model)
+    control_of, poses_of = control_law(task, mj_model), mocap_law(task, mj_model)
     randomized = _RandomizedLeaves(task, mj_model, put)
     timestep = mj_model.opt.timestep
     num_steps = physics_steps_per_control(task, mj_model)
 
-    def computed(by, blank, leaves, state: State, control):
-        return by(randomized.merge(nominal, leaves), data.of(blank, state, control))
+    def computed(by, blank, leaves, state: State, control, poses):
+        return by(randomized.merge(nominal, leaves), data.of(blank, state, control, poses))
 
     if warp:  # a step is a forward pass as well, and says what it lost
         stepped = forwarded = warp.in_one_batch(functools.partial(computed, mjx.step))
@@ -61,8 +62,8 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         stepped = functools.partial(computed, mjx.step, data.blank)
         forwarded = functools.partial(computed, mjx.forward, data.blank)
 
-    def physics_step(leaves, state: State, control):
-        after = stepped(leaves, state._replace(variables=()), control)
+    def physics_step(leaves, state: State, control, poses):
+        after = stepped(leaves, state._replace(variables=()), control, poses)
         qpos, qvel = after.qpos, after.qvel
         if task.after_physics_step is not None:
             qpos, qvel = task.after_physics_step(qpos, qvel, timestep)
@@ -70,12 +71,12 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         return following, after.sensordata
 
     def step(leaves, state: State, action):  # of physics steps that are folded below
-        control = control_of(state.qpos, state.qvel, action)
+        held = control_of(state.qpos, state.qvel, action), poses_of(state.variables)
         if num_steps == 1:
-            following, sensordata = folded_step(leaves, state, control)
+            following, sensordata = folded_step(leaves, state, *held)
         else:
             following, all_sensordata = jax.lax.scan(
-                lambda state, _: folded_step(leaves, state, control), state, length=num_steps
+                lambda state, _: folded_step(leaves, state, *held), state, length=num_steps
             )
             sensordata = all_sensordata[0]
         return following, data.reading(state, sensordata)
@@ -83,7 +84,8 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     def read(leaves, state: State) -> Reading:
         if not data.sensors:
             return Reading(state.qpos, state.qvel, {})
-        here = forwarded(leaves, state._replace(variables=()), jnp.zeros(mj_model.nu))
+        held = jnp.zeros(mj_model.nu), poses_of(state.variables)
+        here = forwarded(leaves, state._replace(variables=()), *held)
         return data.reading(state, here.sensordata)
 
     simulator = Simulator(
@@ -103,7 +105,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     model = simulator.true_model()
     state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
     control = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
-    examples = model, state, control
+    examples = model, state, control, jax.eval_shape(poses_of, state.variables)
     form = written_out(specialize(physics_step, *examples), physics.straight_line, *examples)
     folded_step = form.step
     return dataclasses.replace(
@@ -146,7 +148,9 @@ class _Data:
         # An estimate, checked against a compiled program in the tests: MJX's data, twice.
         self.trajectory_bytes = 2 * world
 
-    def of(self, blank: mjx.Data, state: State, control) -> mjx.Data:
+    def of(self, blank: mjx.Data, state: State, control, poses) -> mjx.Data:
+        if not isinstance(poses, tuple):  # of mocap bodies that the task drives
+            blank = blank.replace(mocap_pos=poses[:, :3], mocap_quat=poses[:, 3:])
         return blank.replace(
             qpos=state.qpos,
             qvel=state.qvel,

@@ -5,12 +5,13 @@ import mujoco
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.tasks import Task
-from mpq_jax.tasks.plant import control_law, edited_model, read_mjcf, sensor_slices
+from mpq_jax.tasks.plant import control_law, edited_model, mocap_law, read_mjcf, sensor_slices
 
 __all__ = [
     'control_law',
     'edited_model',
     'load_model',
+    'mocap_law',
     'physics_steps_per_control',
     'sensor_slices',
 ]

@@ -49,10 +49,15 @@ class NativeRollouts:
         self._names = [p.name for p in task.parameters]
         self._models: dict[bytes, mujoco.MjModel] = {}
 
-    def __call__(self, values, qpos, qvel, act, actions) -> Physics:
-        """Values `[..., P]`, state `[..., n]`, actions `[..., T, nu]`; axes of 1 are shared."""
+    def __call__(self, values, qpos, qvel, act, actions, poses=None) -> Physics:
+        """Values `[..., P]`, state `[..., n]`, actions `[..., T, nu]`; axes of 1 are shared.
+
+        Mocap bodies have poses `[..., nmocap, 7]` throughout; those of the MJCF, if None.
+        """
         values, qpos, qvel, act, actions = map(np.asarray, (values, qpos, qvel, act, actions))
-        lead = np.broadcast_shapes(values.shape[:-1], qpos.shape[:-1], actions.shape[:-2])
+        poses = np.zeros((1, 0, 7)) if poses is None else np.asarray(poses)
+        starts = np.broadcast_shapes(*(x.shape[:-1] for x in (qpos, qvel, act)), poses.shape[:-2])
+        lead = np.broadcast_shapes(values.shape[:-1], starts, actions.shape[:-2])
 
         def flat(array, inner):
             full = np.broadcast_to(array, lead + array.shape[array.ndim - inner :])
@@ -60,27 +65,31 @@ class NativeRollouts:
 
         models = np.broadcast_to(self._models_of(values), lead).ravel()
         states = np.concatenate([flat(x, 1) for x in (qpos, qvel, act)], axis=1, dtype=np.float64)
+        places = flat(poses, 2)
         with _one_at_a_time:
             if actions.shape[-2]:
-                result = self._roll(models.tolist(), states, flat(actions, 2))
+                result = self._roll(models.tolist(), states, places, flat(actions, 2))
             else:
-                starts = np.broadcast_shapes(*(x.shape[:-1] for x in (qpos, qvel, act)))
                 which = np.broadcast_to(np.arange(math.prod(starts)).reshape(starts), lead).ravel()
-                result = self._read(models, states, which)
+                result = self._read(models, states, places, which)
         return Physics(*(x.reshape(lead + x.shape[1:]) for x in result))
 
-    def _read(self, models: np.ndarray, states: np.ndarray, which: np.ndarray) -> Physics:
+    def _read(
+        self, models: np.ndarray, states: np.ndarray, poses: np.ndarray, which: np.ndarray
+    ) -> Physics:
         """States `[B]` before any action; a model and a state, numbered `which`, are read once."""
         _, draws = np.unique(np.frompyfunc(id, 1, 1)(models).astype(np.int64), return_inverse=True)
         pairs = draws * len(models) + which
         _, first, places = np.unique(pairs, return_index=True, return_inverse=True)
         none = np.zeros((len(first), 0, self.model.nu))
-        result = self._roll(models[first].tolist(), states[first], none)
+        result = self._roll(models[first].tolist(), states[first], poses[first], none)
         return Physics(*(x[places] for x in result))
 
-    def _roll(self, models: list, start: np.ndarray, actions: np.ndarray) -> Physics:
+    def _roll(
+        self, models: list, start: np.ndarray, poses: np.ndarray, actions: np.ndarray
+    ) -> Physics:
         """Actions `[B, T, nu]` from states `[B, nq + nv + na]` at rest in time."""
-        batch, ids = self._begun(models, start)
+        batch, ids = self._begun(models, start, poses)
         rows = slice(len(ids))
         count = actions.shape[1]
         # Where the control depends on the state, a call a control step; otherwise one in all.
@@ -107,7 +116,9 @@ class NativeRollouts:
         sensed.append(self._last_sensors(batch, ids, states[:, -1])[:, None])
         return Physics(qpos, qvel, act, np.concatenate(sensed, axis=1))
 
-    def _begun(self, models: list, start: np.ndarray) -> tuple[Batch, np.ndarray]:
+    def _begun(
+        self, models: list, start: np.ndarray, poses: np.ndarray
+    ) -> tuple[Batch, np.ndarray]:
         """A batch whose first simulations are of these models, in these states; and their ids."""
         batch, ids = self._batch(len(models)), np.arange(len(models))
         batch.set_models(models + [self.model] * (batch.nsim - len(models)))
@@ -117,6 +128,9 @@ class NativeRollouts:
             ('qpos', 'qvel', 'act'), np.split(start, [nq, nq + nv], 1), strict=True
         ):
             batch.bind(name)[: len(ids)] = values
+        if poses.shape[1]:
+            batch.bind('mocap_pos')[: len(ids)] = poses[..., :3]
+            batch.bind('mocap_quat')[: len(ids)] = poses[..., 3:]
         return batch, ids
 
     def _batch(self, count: int) -> Batch:

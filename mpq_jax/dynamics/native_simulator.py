@@ -10,7 +10,7 @@ import numpy as np
 from jax.experimental.buffer_callback import buffer_callback
 
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.dynamics.mujoco_model import sensor_slices
+from mpq_jax.dynamics.mujoco_model import mocap_law, sensor_slices
 from mpq_jax.dynamics.native_rollouts import NativeRollouts, Physics
 from mpq_jax.dynamics.simulator import Simulator, State, Trajectory
 from mpq_jax.tasks import Reading, Task
@@ -24,6 +24,7 @@ def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     """
     native = NativeRollouts(task, physics)
     model, sensors = native.model, sensor_slices(native.model)
+    poses_of = mocap_law(task, model)
     names = [p.name for p in task.parameters]
 
     def named(sensordata):
@@ -37,7 +38,9 @@ def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
             jax.ShapeDtypeStruct((count, model.na), jnp.float32),
             jax.ShapeDtypeStruct((count, model.nsensordata), jnp.float32),
         )
-        arguments = (values, state.qpos, state.qvel, state.act, actions)
+        arguments: tuple = values, state.qpos, state.qvel, state.act, actions
+        if task.mocap is not None:
+            arguments = (*arguments, poses_of(state.variables))
         result = _on_host(native, shapes, arguments)
         readings = Reading(result.qpos, result.qvel, named(result.sensordata))
         held = jax.tree.map(
@@ -55,6 +58,8 @@ def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         readings, _ = trajectory(values, state, jnp.zeros((0, model.nu)))
         return jax.tree.map(lambda x: x[0], readings)
 
+    # Mocap bodies move between control steps, and where to, may depend on what was read on the way.
+    moving = task.mocap is not None and task.advance is not None
     return Simulator(
         task=task,
         backend='mujoco',
@@ -65,7 +70,7 @@ def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         step=step,
         read=read,
         make_models=lambda values: _stacked(names, values),
-        trajectory=trajectory,
+        trajectory=None if moving else trajectory,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.config.run_config import REAL_SYSTEMS
 from mpq_jax.dynamics.mujoco_model import load_model
-from mpq_jax.environments.adaptors.environment_system import FETCH_PUSH, make_system
+from mpq_jax.environments.adaptors.environment_system import FETCH_PUSH, make_systems
 from mpq_jax.environments.native_system import make_native_systems
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.tasks import Task
@@ -61,19 +61,17 @@ def system_maker(name: str) -> SystemMaker | None:
 
 
 def _adapted(name: str) -> SystemMaker:
-    """Environments are driven by a few threads: each has its own model, and Python's lock."""
+    """Few at once: each environment has a model of its own, and most hold Python's lock."""
 
-    def one(task: Task, physics: PhysicsConfig):
-        fetch = task.name == 'fetch_push' and name == 'gymnasium'
-        kind = name if name in _ADAPTORS and not fetch else name.partition(':')[0]
-        module, adaptor = _ADAPTORS[f'gymnasium:{FETCH_PUSH}' if fetch else kind]
+    def make(task: Task, physics: PhysicsConfig, count: int) -> Sequence[RealSystem]:
+        fetch = name == 'gymnasium' and task.name == 'fetch_push'
+        full = f'gymnasium:{FETCH_PUSH}' if fetch else name
+        module, adaptor = _ADAPTORS.get(full, _ADAPTORS[name.partition(':')[0]])
         adaptors = importlib.import_module(f'mpq_jax.environments.adaptors.{module}')
-        return make_system(getattr(adaptors, adaptor), task, physics, name)
+        return make_systems(getattr(adaptors, adaptor), task, physics, name, count)
 
     def check(task: Task, physics: PhysicsConfig) -> None:
-        one(task, physics).close()
-
-    def make(task: Task, physics: PhysicsConfig, count: int) -> list[RealSystem]:
-        return [one(task, physics) for _ in range(count)]
+        for system in make(task, physics, 1):
+            system.close()  # type: ignore[attr-defined]
 
     return SystemMaker(make, check, most=24, guarded=True)

@@ -19,7 +19,7 @@ from mpq_jax.base.files import replacing, write_atomically
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import State
-from mpq_jax.dynamics.mujoco_model import load_model
+from mpq_jax.dynamics.mujoco_model import load_model, mocap_law
 from mpq_jax.tasks import Task
 
 SIZE = 480, 360  # pixels; MuJoCo's default buffer holds 640 x 480
@@ -70,7 +70,8 @@ def write_video(path: str | Path, task: Task, states: State, camera: str | None 
     every = max(1, round(FRAME_SECONDS / task.control_timestep))
     shown = jax.tree.map(lambda x: np.asarray(x)[::every], states)
     goals = None if task.goal is None else np.asarray(jax.vmap(task.goal)(shown.variables))
-    frames = render(model, shown.qpos, _camera(model, camera), goals)
+    poses = mocap_poses(task, model, shown.variables)
+    frames = render(model, shown.qpos, _camera(model, camera), goals, poses)
     seconds = every * task.control_timestep
     if path.suffix == '.gif':
         _write_gif(path, frames, seconds)
@@ -78,9 +79,17 @@ def write_video(path: str | Path, task: Task, states: State, camera: str | None 
         _write_mp4(path, frames, seconds)
 
 
+def mocap_poses(task: Task, model: mujoco.MjModel, variables) -> np.ndarray | None:
+    """Of mocap bodies `[T, nmocap, 7]`, from a task's variables `[T, ...]`; None: the MJCF's."""
+    if task.mocap is None:
+        return None
+    return np.asarray(jax.vmap(mocap_law(task, model))(variables))
+
+
 def render(
-    model: mujoco.MjModel, qpos: np.ndarray, camera: int, goals: np.ndarray | None = None
-) -> Iterator[np.ndarray]:
+    model: mujoco.MjModel, qpos: np.ndarray, camera: int, goals: np.ndarray | None = None,
+    poses: np.ndarray | None = None,
+) -> Iterator[np.ndarray]:  # fmt: skip
     """Yields a frame `[height, width, 3]` uint8 for each qpos `[T, nq]`.
 
     Args:
@@ -88,6 +97,7 @@ def render(
       qpos: `[T, nq]`.
       camera: its number; -1 is a free one.
       goals: `[T, 3]`, a ball in each frame; none if None.
+      poses: of mocap bodies, as `mocap_poses` has them.
     """
     width, height = SIZE
     window = _context_class()(width, height)
@@ -103,6 +113,8 @@ def render(
     try:
         for i, place in enumerate(qpos):
             data.qpos[:] = place
+            if poses is not None:
+                data.mocap_pos[:], data.mocap_quat[:] = poses[i, :, :3], poses[i, :, 3:]
             mujoco.mj_forward(model, data)
             mujoco.mjv_updateScene(model, data, options, None, view, everything, scene)
             if goals is not None:

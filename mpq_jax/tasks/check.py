@@ -46,6 +46,8 @@ def _check_fields(task: Task) -> None:
     blame = f'task {task.name!r}'
     if task.mjcf is None and task.equations is None:
         raise TaskError(f'{blame} has no plant: it needs an MJCF or equations')
+    if task.mjcf is None and task.mocap is not None:
+        raise TaskError(f'{blame} has mocap and no MJCF: there are no bodies to place')
     if task.mjcf is None and task.action_size is None:
         raise TaskError(f'{blame} has equations and no MJCF: it needs action_size')
     if not (isinstance(task.episode_steps, int) and task.episode_steps >= 1):

@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 
 from mpq_jax.base.validation import TaskError
-from mpq_jax.tasks.plant import control_law, sensor_slices
+from mpq_jax.tasks.check_plant import check_mocap
+from mpq_jax.tasks.plant import control_law, mocap_law, sensor_slices
 from mpq_jax.tasks.task import Reading, Start, Task
 from mpq_jax.tasks.tracing import called, check_returned, is_array, traced
 
@@ -59,6 +60,7 @@ def check_functions(task: Task, model: mujoco.MjModel | None) -> None:
         check_returned(task, name, good, returned, wanted)
     _check_equations(task, start, action)
     _check_advance(task, reading, start.variables, action)
+    check_mocap(task, model, start.variables)
     _evaluate(task, model, names)
 
 
@@ -174,6 +176,10 @@ def _first_readings(task: Task, model: mujoco.MjModel, start: Start) -> Reading:
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # shows what leaves the numbers
     data, sensors, readings = mujoco.MjData(model), sensor_slices(model), []
     data.qpos[:], data.qvel[:] = start.qpos, start.qvel
+    if task.mocap is not None:
+        poses = np.asarray(_run(mocap_law(task, model), start.variables))
+        _check_finite(task, 'mocap', poses, _INSTANTS[0])
+        data.mocap_pos[:], data.mocap_quat[:] = poses[:, :3], poses[:, 3:]
 
     def read() -> None:
         mujoco.mj_forward(model, data)

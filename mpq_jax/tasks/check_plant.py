@@ -1,6 +1,6 @@
-"""The functions of a task that work on the plant: `control` and `after_physics_step`."""
+"""The functions of a task that work on the plant: `control`, `after_physics_step`, `mocap`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from mpq_jax.base.validation import TaskError
+from mpq_jax.base.validation import TaskError, nearest
 from mpq_jax.tasks.task import Task
 from mpq_jax.tasks.tracing import called, check_returned, is_array, traced
 
@@ -35,6 +35,24 @@ def check_physics_hook(task: Task, model: mujoco.MjModel) -> None:
     shapes = [(model.nq,), (model.nv,)]
     timestep = float(model.opt.timestep)
     _check_both(task, 'after_physics_step', names, batch, (timestep,), shapes, wanted)
+
+
+def check_mocap(task: Task, model: mujoco.MjModel | None, variables: Any) -> None:
+    """`mocap` names bodies that are mocap bodies, and gives each a place or a pose."""
+    if task.mocap is None or model is None:
+        return
+    returned = traced(task, 'mocap', ('variables',), variables)
+    wanted = 'a dict of bodies by name: places, float arrays [3], or poses with a quaternion, [7]'
+    check_returned(task, 'mocap', isinstance(returned, Mapping), returned, wanted)
+    bodies = [model.body(i).name for i in np.flatnonzero(model.body_mocapid >= 0)]
+    for name, pose in returned.items():
+        if name not in bodies:
+            raise TaskError(
+                f'task {task.name!r}: mocap places {name!r}, which is no body with mocap="true"; '
+                f'there are: {", ".join(bodies) or "none"}{nearest(str(name), bodies)}'
+            )
+        good = any(is_array(pose, jnp.floating, (size,)) for size in (3, 7))
+        check_returned(task, 'mocap', good, pose, f'{wanted}; this is {name!r}')
 
 
 def _spread(*starts: np.ndarray) -> tuple[np.ndarray, ...]:

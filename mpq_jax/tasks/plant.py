@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import mujoco
 import numpy as np
 
@@ -141,6 +142,28 @@ def control_law(task: Task, model: mujoco.MjModel) -> Callable[[Any, Any, Any], 
     low, high = model.actuator_ctrlrange.astype(np.float32).T
     middle, half = (low + high) / 2, (high - low) / 2
     return lambda qpos, qvel, action: middle + half * action
+
+
+def mocap_law(task: Task, model: mujoco.MjModel) -> Callable[[Any], Any]:
+    """Where mocap bodies are: variables -> positions and unit quaternions `[nmocap, 7]`.
+
+    A task without `mocap` gets (): its bodies stay where the MJCF has them.
+    """
+    mocap = task.mocap
+    if mocap is None:
+        return lambda variables: ()
+    bodies = np.flatnonzero(model.body_mocapid >= 0)  # in the order of their places
+    still = np.hstack([model.body_pos[bodies], model.body_quat[bodies]]).astype(np.float32)
+
+    def poses(variables):
+        placed = jnp.asarray(still)
+        for name, pose in mocap(variables).items():
+            row = int(model.body_mocapid[model.body(name).id])
+            placed = placed.at[row, : pose.shape[0]].set(pose)
+        turns = placed[:, 3:]
+        return placed.at[:, 3:].set(turns / jnp.linalg.norm(turns, axis=1, keepdims=True))
+
+    return poses
 
 
 def sensor_slices(model: mujoco.MjModel) -> dict[str, slice]:

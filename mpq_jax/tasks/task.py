@@ -75,6 +75,9 @@ class Task:
     # `position_of('target')` is where a body, geom or site of the environment is, [3]. None: as
     # `reset` draws them, whatever the environment's start.
     variables_at: Callable[[Reading, Callable[[str], Any]], Variables] | None = None
+    # Where mocap bodies are, which nothing pushes: variables of s_t -> {body: [3], or with its
+    # quaternion [7]}, held for a control step. Bodies it leaves out stay where the MJCF has them.
+    mocap: Callable[[Variables], Mapping[str, jax.Array]] | None = None
     success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
     # Whether an episode ends here, other than by its time limit -> bool; and the cost of having
     # ended in such a state -> scalar. Needed together: costs are to be kept small, so ending

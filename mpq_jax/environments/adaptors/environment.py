@@ -7,12 +7,12 @@ import numpy as np
 
 
 class Place(NamedTuple):
-    """Where an environment is: the positions and velocities of the task's model."""
+    """Where an environment is, by the names of MjData's fields, in the sizes of the task's model."""
 
     qpos: np.ndarray  # [nq]
     qvel: np.ndarray  # [nv]
     act: np.ndarray  # [na]
-    warmstart: np.ndarray  # [nv]
+    qacc_warmstart: np.ndarray  # [nv]
     ctrl: np.ndarray  # [nu], what its actuators were given last
 
 
@@ -57,8 +57,7 @@ class Environment(Protocol):
 
 def place_in(data: mujoco.MjData) -> Place:
     """The place that MuJoCo's own data hold."""
-    fields = data.qpos, data.qvel, data.act, data.qacc_warmstart, data.ctrl
-    return Place(*(np.array(field) for field in fields))
+    return Place(*(np.array(getattr(data, field)) for field in Place._fields))
 
 
 def position_in(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> np.ndarray:

@@ -4,17 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import mujoco
 import numpy as np
 
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import State
-from mpq_jax.dynamics.mujoco_model import load_model, sensor_slices
-from mpq_jax.environments.adaptors.environment import Environment, Place
-from mpq_jax.environments.native_system import sensed
+from mpq_jax.environments.adaptors.environment import Environment
+from mpq_jax.environments.native_system import NativeSystem, make_native_systems
 from mpq_jax.environments.real_system import EpisodeEnded, Measurement
-from mpq_jax.tasks import Reading, Task
+from mpq_jax.tasks import Task
 
 FETCH_PUSH = 'FetchPush-v4'  # of the task `fetch_push`, by an adaptor of its own
 
@@ -26,19 +24,16 @@ class EnvironmentSystem:
     own true model in that state.
     """
 
-    def __init__(self, task: Task, environment: Environment, model: mujoco.MjModel, name: str):
-        """`model` is the task's, with its true parameters; `name` is the run's real_system.
+    def __init__(self, environment: Environment, shadow: NativeSystem, name: str):
+        """`shadow` is the task's own system, that never moves; `name` the run's real_system.
 
         Raises:
           ConfigError: the two do not fit: which size, which time step.
         """
-        self.task = task
-        self.environment = environment
-        self._model, self._data = model, mujoco.MjData(model)
-        self._sensors = sensor_slices(model)
-        self._check_sizes(name)
-        self._steps = _steps(task, environment, name)
-        self._variables: Any = ()
+        self.task = shadow.task
+        self.environment, self._shadow = environment, shadow
+        _check_sizes(environment, shadow, name)
+        self._steps = _steps(self.task, environment, name)
         self._over = False
         self.own_return, self.own_terminated = 0.0, False
 
@@ -47,8 +42,14 @@ class EnvironmentSystem:
         self.environment.reset(int(np.asarray(jax.random.key_data(key)).ravel()[-1]) & 0x7FFFFFFF)
         self._over = False
         self.own_return, self.own_terminated = 0.0, False
-        self._variables = self._variables_at_start(key)
-        return self._measured()
+        variables = self._shadow.starting(key).variables
+        place = self.environment.place()._asdict()
+        start = self._shadow.began_at(place, variables)
+        if self.task.variables_at is None:
+            return start
+        found = self.task.variables_at(start.reading, self.environment.position_of)
+        typed = jax.tree.map(lambda x, like: np.asarray(x, like.dtype), found, variables)
+        return self._shadow.began_at(place, typed)
 
     def step(self, action: np.ndarray) -> Measurement:
         if self._over:
@@ -57,10 +58,10 @@ class EnvironmentSystem:
         scaled = low + (high - low) * (np.asarray(action, float) + 1.0) / 2.0
         for _ in range(self._steps):
             reward, self.own_terminated, self._over = self.environment.step(scaled)
-            self.own_return += float(reward)
+            self.own_return += reward
             if self._over:
                 break
-        return self._measured()
+        return self._shadow.came_to(self.environment.place()._asdict(), action)
 
     def draw(self, state: State) -> np.ndarray:
         """A picture `[height, width, 3]` by the environment's own renderer."""
@@ -69,47 +70,21 @@ class EnvironmentSystem:
     def close(self) -> None:
         self.environment.close()
 
-    def _variables_at_start(self, key: jax.Array) -> Any:
-        """What the task reads of the environment's start; its own draw where it does not."""
-        if self.task.variables_at is None:
-            return jax.tree.map(np.asarray, self.task.reset(key).variables)
-        place = self.environment.place()
-        reading = self._reading(place)
-        variables = self.task.variables_at(reading, self.environment.position_of)
-        return jax.tree.map(lambda x: np.asarray(x, np.float32), variables)
 
-    def _measured(self) -> Measurement:
-        place = self.environment.place()
-        parts: Any = [np.asarray(x, np.float32) for x in place]
-        qpos, qvel, act, warmstart, _ = parts
-        state = State(qpos, qvel, act, warmstart, self._variables)
-        return Measurement(state, self._reading(place))
-
-    def _reading(self, place: Place) -> Reading:
-        qpos: Any = np.asarray(place.qpos, np.float32)
-        qvel: Any = np.asarray(place.qvel, np.float32)
-        if not self._sensors:
-            return Reading(qpos, qvel, {})
-        data = self._data
-        fields = 'qpos', 'qvel', 'act', 'qacc_warmstart', 'ctrl'
-        for field, values in zip(fields, place, strict=True):
-            getattr(data, field)[:] = values
-        return Reading(qpos, qvel, sensed(self._model, data, self._sensors))
-
-    def _check_sizes(self, name: str) -> None:
-        self.environment.reset(0)
-        place, low = self.environment.place(), self.environment.action_range[0]
-        for what, theirs, ours in (
-            ('qpos', len(place.qpos), self._model.nq), ('qvel', len(place.qvel), self._model.nv),
-            ('act', len(place.act), self._model.na), ('actions', len(low), self._model.nu),
-        ):  # fmt: skip
-            if theirs != ours:
-                raise ConfigError(
-                    'real_system',
-                    name,
-                    f'an environment that fits the task {self.task.name!r}: it has {theirs} '
-                    f'{what}, the task has {ours}',
-                )
+def _check_sizes(environment: Environment, shadow: NativeSystem, name: str) -> None:
+    environment.reset(0)
+    place, model = environment.place(), shadow.model
+    for what, theirs, ours in (
+        ('qpos', len(place.qpos), model.nq), ('qvel', len(place.qvel), model.nv),
+        ('act', len(place.act), model.na), ('actions', len(environment.action_range[0]), model.nu),
+    ):  # fmt: skip
+        if theirs != ours:
+            raise ConfigError(
+                'real_system',
+                name,
+                f'an environment that fits the task {shadow.task.name!r}: it has {theirs} {what}, '
+                f'the task has {ours}',
+            )
 
 
 def _steps(task: Task, environment: Environment, name: str) -> int:
@@ -126,10 +101,14 @@ def _steps(task: Task, environment: Environment, name: str) -> int:
     return round(ratio)
 
 
-def make_system(
-    make: Callable[[str, str], Environment], task: Task, physics: PhysicsConfig, name: str
-) -> EnvironmentSystem:
-    """One system; `make(identity, name)` makes its environment.
+def make_systems(
+    make: Callable[[str, str], Environment],
+    task: Task,
+    physics: PhysicsConfig,
+    name: str,
+    count: int,
+) -> list[EnvironmentSystem]:
+    """So many systems; `make(identity, name)` makes an environment.
 
     Raises:
       ConfigError: there is no such environment, or it does not fit the task.
@@ -138,7 +117,8 @@ def make_system(
     kind, colon, identity = name.partition(':')
     if not colon:
         identity = own_identity(task, kind)
-    return EnvironmentSystem(task, make(identity, name), load_model(task, physics), name)
+    shadows = make_native_systems(task, physics, count)
+    return [EnvironmentSystem(make(identity, name), shadow, name) for shadow in shadows]
 
 
 def own_identity(task: Task, kind: str) -> str:

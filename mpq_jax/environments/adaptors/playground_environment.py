@@ -46,8 +46,7 @@ class PlaygroundEnvironment:
 
     def place(self) -> Place:
         data = self._state.data
-        fields = data.qpos, data.qvel, data.act, data.qacc_warmstart, data.ctrl
-        return Place(*(np.asarray(field, float) for field in fields))
+        return Place(*(np.asarray(getattr(data, field), float) for field in Place._fields))
 
     def position_of(self, name: str) -> np.ndarray:
         """Of bodies; those that are moved by mocap are where they were put last."""
