@@ -1,6 +1,7 @@
 """Tasks for Gymnasium's MuJoCo environments against the environments themselves."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from mpq_jax.base.validation import TaskError
-from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.config import PhysicsConfig
+from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.suite.gymnasium import ARGUMENTS, IDS, make_task
 from mpq_jax.tasks import Reading
 from mpq_jax.tasks.check import check_task
@@ -35,6 +35,8 @@ LAG = {
     'Humanoid-v5': (0.0, 0.6),
 }
 
+FALLS = [name for name in IDS if 'Pend' in name or name[:5] in ('Hoppe', 'Walke', 'Human')][:-1]
+
 
 @functools.cache
 def task_of(environment_id):
@@ -49,12 +51,14 @@ def make_environment(environment_id):
     ).unwrapped
 
 
-def lagging(task, environment):
+def lagging(task, model, environment):
     """A reading of the environment's own data, derived fields as it finds them."""
-    model, data = environment.model, environment.data
+    data = environment.data
     sensors = {
-        name: np.array(DERIVED.get(name, lambda m, d: d.body(name).xpos)(model, data))
-        for name in sensor_slices(load_model(task, PhysicsConfig()))
+        name: np.array(
+            DERIVED[name](environment.model, data) if name in DERIVED else data.body(name).xpos
+        )
+        for name in sensor_slices(model)
     }
     return Reading(data.qpos.copy(), data.qvel.copy(), sensors)
 
@@ -74,17 +78,77 @@ def seen(environment_id, observation):
     return observation[:-1] if environment_id == 'InvertedDoublePendulum-v5' else observation
 
 
-def alive_bonus(task, environment):
-    return getattr(environment, '_healthy_reward', 1.0) if task.terminated is not None else 0.0
+def to_actuators(task, action):
+    """In the environment's units."""
+    return action * load_model(task, PhysicsConfig()).actuator_ctrlrange[:, 1]
 
 
-def reward(task, environment, functions, before, after, variables, action):
-    """r(s_t, a_t, s_{t+1}): the state's part at s_{t+1}, the action's, and being alive."""
-    none = np.zeros_like(action)
-    following = functions['advance'](before, variables, action)
-    states = -functions['cost'](after, following, none)
-    actions = functions['cost'](after, following, none) - functions['cost'](
-        after, following, action
-    )
-    ended = task.terminated is not None and bool(functions['terminated'](after, following))
-    return states + actions + alive_bonus(task, environment) * (not ended), ended, following
+def functions_of(task):
+    """Compiled, in double precision: numbers can be compared to the last digits."""
+    names = ('observe', 'cost', 'advance', 'terminated', 'terminal_cost')
+    found = {name: getattr(task, name) for name in names if getattr(task, name) is not None}
+    found.setdefault('advance', lambda reading, variables, action: variables)
+    found.setdefault('terminated', lambda reading, variables: jnp.array(False))
+    return {name: jax.jit(function) for name, function in found.items()}
+
+
+def bonus(environment):
+    """What the environment pays for a step alive, which no cost of ours has."""
+    default = 1.0 if 'InvertedPendulum' in type(environment).__name__ else 0.0
+    return getattr(environment, '_healthy_reward', default)
+
+
+class Compared(NamedTuple):
+    """Ours, minus the environment's."""
+
+    observation: float  # largest
+    reward: float
+    terminations: int  # of the environment; ours were the same
+    differing: int  # terminations of one of the two alone
+
+
+def compare(environment_id, read, steps=STEPS):
+    """Random actions from the environment's starts, read by `read(task, model, environment)`."""
+    task, environment = task_of(environment_id), make_environment(environment_id)
+    model, generator = load_model(task, PhysicsConfig()), np.random.default_rng(0)
+    start = variables = task.reset(jax.random.key(0)).variables
+    apart, ends, differing = [], 0, 0
+    with jax.enable_x64(True):
+        functions = functions_of(task)
+        environment.reset(seed=0)
+        before = read(task, model, environment)
+        for _ in range(steps):
+            action = generator.uniform(-1, 1, model.nu)
+            observation, reward, ended, _, _ = environment.step(to_actuators(task, action))
+            after = read(task, model, environment)
+            variables = functions['advance'](before, variables, action)
+            ours = -functions['cost'](after, variables, action)
+            over = bool(functions['terminated'](after, variables))
+            difference = functions['observe'](after, variables) - seen(environment_id, observation)
+            apart.append((
+                np.abs(difference).max(), abs(ours + bonus(environment) * (not over) - reward)
+            ))  # fmt: skip
+            ends, differing, before = ends + ended, differing + (over != ended), after
+            if ended:
+                environment.reset()
+                before, variables = read(task, model, environment), start
+    environment.close()
+    return Compared(*np.max(apart, axis=0), ends, differing)
+
+
+@pytest.mark.parametrize('environment_id', IDS)
+def test_observation_reward_and_termination_are_the_environments(environment_id):
+    """Exactly, of readings whose poses lag as the environment's do."""
+    found = compare(environment_id, lagging)
+    assert found.observation < 1e-9 and found.reward < 1e-9 and found.differing == 0, found
+    if environment_id in FALLS:
+        assert found.terminations >= 1
+
+
+@pytest.mark.parametrize('environment_id', LAG)
+def test_poses_of_the_same_instant_differ_by_little(environment_id):
+    """Ours belong to qpos; the environment's to where the last physics step began or passed."""
+    found = compare(environment_id, of_one_instant)
+    print(environment_id, found)
+    assert found.observation <= LAG[environment_id][0] + 1e-9
+    assert 1e-7 < found.reward <= LAG[environment_id][1]

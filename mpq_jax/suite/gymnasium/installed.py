@@ -59,5 +59,5 @@ def find(environment_id: str, arguments: Mapping[str, Any]) -> Installed:
         model.opt.timestep,
         model.qpos0.astype(np.float32),
         model.nv,
-        model.actuator_ctrlrange[:, 1].astype(np.float32),
+        model.actuator_ctrlrange[:, 1].copy(),
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from mpq_jax.suite.gymnasium.installed import Installed
 from mpq_jax.suite.gymnasium.starts import near_initial
-from mpq_jax.tasks import Reading, cost_to_go
+from mpq_jax.tasks import Reading, View, cost_to_go
 
 
 class Before(NamedTuple):
@@ -120,11 +120,21 @@ def hopper(environment: Installed, discount: float) -> dict[str, Any]:
 
 
 def ant(environment: Installed, discount: float) -> dict[str, Any]:
+    """Its x is that of the torso's frame."""
+
     def healthy(environment: Installed, reading: Reading) -> jax.Array:
         low, high = environment.constants['healthy_z_range']
         return (low <= reading.qpos[2]) & (reading.qpos[2] <= high)
 
-    return runner(environment, discount, hidden=2, normal_velocity=True, healthy=healthy)
+    parts = runner(
+        environment,
+        discount,
+        hidden=2,
+        normal_velocity=True,
+        healthy=healthy,
+        place=lambda reading: reading.sensors['torso'][0],
+    )
+    return parts | {'views': {'torso': View('body', 'torso')}}
 
 
 def humanoid(environment: Installed, discount: float) -> dict[str, Any]:
