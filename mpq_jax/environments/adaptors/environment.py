@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Place(NamedTuple):
-    """Where an environment is, by the names of MjData's fields, in the sizes of the task's model."""
+    """Where an environment is: MjData's fields, in the sizes of the task's model."""
 
     qpos: np.ndarray  # [nq]
     qvel: np.ndarray  # [nv]

@@ -1,7 +1,6 @@
 """An environment behind the protocol of real systems: sizes, time steps, actions, own rewards."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np

@@ -8,6 +8,7 @@ import numpy as np
 
 from mpq_jax.base.validation import ConfigError, nearest
 from mpq_jax.environments.adaptors.environment import Outcome, Place, place_in, position_in
+from mpq_jax.suite.gymnasium import ARGUMENTS
 
 
 class GymnasiumEnvironment:
@@ -66,7 +67,12 @@ def make(identity: str, name: str) -> Any:
         )
     os.environ.setdefault('MUJOCO_GL', 'egl')
     try:
-        return gymnasium.make(identity, disable_env_checker=True, render_mode='rgb_array')
+        return gymnasium.make(
+            identity,
+            disable_env_checker=True,
+            render_mode='rgb_array',
+            **ARGUMENTS.get(identity, {}),
+        )
     except Exception as error:  # of many kinds: a missing package, an old version
         raise ConfigError(
             'real_system', name, f'one that can be made: {type(error).__name__}: {error}'

@@ -68,7 +68,7 @@ def make_task(environment_id: str) -> Task:
     entry = _ENTRIES[environment_id]
     environment = find(environment_id, entry.arguments)
     return Task(
-        name=environment_id,
+        name=f'gymnasium:{environment_id}',
         episode_steps=environment.episode_steps,
         control_timestep=environment.timestep,
         parameters=entry.belief,

@@ -8,12 +8,26 @@ import mujoco
 import numpy as np
 
 from mpq_jax.base.validation import TaskError
+from mpq_jax.suite import scaled_bodies
 from mpq_jax.suite.playground.loading import load
 from mpq_jax.suite.playground.seen import Sight, add_sensors, rows_read
 from mpq_jax.tasks import Reading, Start, Task
 
 # Of the dm_control suite's rewards, which lie in [0, 1]; ours.
 _SUCCESS = 0.8
+# The true model, unless the belief is asked for. Rewards lie in [0, 1]: temperatures are small.
+_SETTINGS: dict[str, Any] = {
+    'planner_model': 'true',
+    'planner.horizon': 25,
+    'planner.num_samples': 48,
+    'planner.noise': 'knots',
+    'planner.noise_variance': 0.3,
+    'planner.temperature': 0.03,
+    'planner.discount': 0.99,
+    'learner.num_states': 320,
+    'learner.epochs': 80,
+}
+_LONG_HORIZON = 100
 
 
 @functools.cache
@@ -23,7 +37,7 @@ def make_task(name: str) -> Task:
     The reward of Playground, r_t, is of the state after a step and the action that led there; the
     cost here, c(s_t, a_t) = -r(s_t, a_t), of the state before. A return is then the environment's
     own, but for the first state, which it does not pay, and the last, which is not paid here.
-    Where the goal is a mocap body, its place is `variables`.
+    Where the goal is a mocap body, its place `[1, 3]` is `variables`.
 
     Raises:
       TaskError: Playground is not installed, or has none of that name that can be a task (`load`).
@@ -45,10 +59,13 @@ def make_task(name: str) -> Task:
         return Start(start.qpos, start.qvel, start.mocap_pos if environment.mj_model.nmocap else ())
 
     still = jnp.zeros(environment.action_size)
-    moved = [model.body(i).name for i in range(model.nbody) if model.body_mocapid[i] >= 0]  # goals
+    goals = _goals(model)
 
     def variables_at(reading, position_of):
-        return np.stack([position_of(name) for name in moved]) if moved else ()
+        return np.stack([position_of(name) for name in goals]) if goals else ()
+
+    def mocap(variables):
+        return {name: variables[i] for i, name in enumerate(goals)}
 
     return Task(
         name=f'playground:{name}',
@@ -57,10 +74,22 @@ def make_task(name: str) -> Task:
         control_timestep=float(environment.dt),
         reset=reset,
         variables_at=variables_at,
+        mocap=mocap if goals else None,
         observe=observe,
         cost=lambda reading, variables, action: -reward(reading, variables, action),
         success=lambda reading, variables: reward(reading, variables, still) >= _SUCCESS,
+        parameters=scaled_bodies.BELIEF,
+        set_parameters=scaled_bodies.set_parameters,
+        settings=_SETTINGS,
+        long_horizon=_LONG_HORIZON,
+        goal=(lambda variables: variables[0]) if goals else None,
     )
+
+
+def _goals(model: mujoco.MjModel) -> list[str]:
+    """The bodies that mocap moves, in the order of `mocap_pos`."""
+    bodies = [i for i in range(model.nbody) if model.body_mocapid[i] >= 0]
+    return [model.body(i).name for i in sorted(bodies, key=lambda i: model.body_mocapid[i])]
 
 
 def _plant(name: str) -> tuple[mujoco.MjModel, Sight]:
