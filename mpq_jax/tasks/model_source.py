@@ -100,7 +100,10 @@ def _read(kind: Any, source: Any, assets: Mapping[str, bytes]) -> Any:
         else (kind.from_string, kind.from_file)
     )
     if is_text(source):
-        return from_text(source, assets=dict(assets)) if assets else from_text(source)
+        files: dict[str, Any] = {'assets': dict(assets)} if assets else {}
+        if files and kind is mujoco.MjSpec:  # which looks for included XML elsewhere
+            files['include'] = dict(assets)
+        return from_text(source, **files)
     return from_path(str(Path(source)))
 
 
