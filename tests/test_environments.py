@@ -167,8 +167,8 @@ def short_pendulum():
 def run_config(**changes):
     task = f'{__name__}:short_pendulum'
     fields = {
-        'real_system': 'gymnasium', 'episodes': 2, 'num_seeds': 2,
-        'planner.horizon': 3, 'planner.num_samples': 12, 'planner.noise': 'white',
+        'real_system': 'gymnasium', 'episodes': 2, 'num_seeds': 1,
+        'planner.horizon': 3, 'planner.num_samples': 12, 'planner.noise_variance': 0.01, 'planner.noise': 'white',
         'planner_physics.backend': 'mujoco',
     }  # fmt: skip
     return mpq_jax.set_fields(mpq_jax.preset(task, 'mppi'), fields | changes)
@@ -176,18 +176,14 @@ def run_config(**changes):
 
 def test_a_run_reports_the_environments_own_return(tmp_path):
     """Gymnasium pays one for each step but that which falls: its return is their number."""
-    run = mpq_jax.train(run_config(**{'planner.noise_variance': 0.01}), tmp_path / 'run')
+    run = mpq_jax.train(run_config(), tmp_path / 'run')
     own, steps, ended = (
         read_table(run.metrics_file, name) for name in ('own_return', 'env_steps', 'own_terminated')
     )
     each = np.diff(steps, axis=1, prepend=0.0)
     np.testing.assert_array_equal(own, each - ended)
-    longer = mpq_jax.train(
-        run_config(episodes=3, **{'planner.noise_variance': 0.01}), tmp_path / 'run', resume=True
-    )
-    whole = mpq_jax.train(
-        run_config(episodes=3, **{'planner.noise_variance': 0.01}), tmp_path / 'whole'
-    )
+    longer = mpq_jax.train(run_config(episodes=3), tmp_path / 'run', resume=True)
+    whole = mpq_jax.train(run_config(episodes=3), tmp_path / 'whole')
     np.testing.assert_array_equal(
         read_table(longer.metrics_file, 'own_return'), read_table(whole.metrics_file, 'own_return')
     )
@@ -205,7 +201,7 @@ def test_environments_fail_under_the_guard_and_are_closed(tmp_path, monkeypatch)
 
     monkeypatch.setattr(GymnasiumEnvironment, 'step', step)
     monkeypatch.setattr(GymnasiumEnvironment, 'close', lambda self: closed.append(self))
-    run = mpq_jax.train(run_config(num_seeds=1), tmp_path / 'run')
+    run = mpq_jax.train(run_config(), tmp_path / 'run')
     assert read_table(run.metrics_file, 'env_steps').shape == (1, 2)
     assert len(set(map(id, closed))) >= 2  # the one that was checked, and the one that was driven
 
