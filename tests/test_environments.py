@@ -168,7 +168,8 @@ def run_config(**changes):
     task = f'{__name__}:short_pendulum'
     fields = {
         'real_system': 'gymnasium', 'episodes': 2, 'num_seeds': 1,
-        'planner.horizon': 3, 'planner.num_samples': 12, 'planner.noise_variance': 0.01, 'planner.noise': 'white',
+        'planner.horizon': 3, 'planner.num_samples': 12, 'planner.noise_variance': 0.01,
+        'planner.noise': 'white',
         'planner_physics.backend': 'mujoco',
     }  # fmt: skip
     return mpq_jax.set_fields(mpq_jax.preset(task, 'mppi'), fields | changes)

@@ -80,7 +80,9 @@ def _figures(seeds: tuple[int, ...], summary: Summary, judged: bool, ends: bool)
         'return': figure_of('episode_return'),
         **{name: figure_of(name) if judged else None for name in SUCCESSES},
         **({'control_steps': figure_of('env_steps')} if ends else {}),
-        **({'own_return': figure_of('own_return')} if np.isfinite(summary.own_return).any() else {}),
+        **(
+            {'own_return': figure_of('own_return')} if np.isfinite(summary.own_return).any() else {}
+        ),
         'nonfinite_steps': int(np.sum(summary.nonfinite_steps)),
     }
 

@@ -32,35 +32,35 @@ class PlaygroundEnvironment:
         self.action_range = low, high
         self._reset, self._step = _programs(identity)
         self._limit = int(self._environment._config.episode_length)
-        self._state: Any = None
+        self.state: Any = None
         self._steps = 0
 
     def reset(self, seed: int) -> None:
-        self._state, self._steps = self._reset(jax.random.key(seed)), 0
+        self.state, self._steps = self._reset(jax.random.key(seed)), 0
 
     def step(self, action: np.ndarray) -> Outcome:
-        self._state = self._step(self._state, np.asarray(action, np.float32))
+        self.state = self._step(self.state, np.asarray(action, np.float32))
         self._steps += 1
-        done = bool(self._state.done)
-        return Outcome(float(self._state.reward), done, done or self._steps >= self._limit)
+        done = bool(self.state.done)
+        return Outcome(float(self.state.reward), done, done or self._steps >= self._limit)
 
     def place(self) -> Place:
-        data = self._state.data
+        data = self.state.data
         return Place(*(np.asarray(getattr(data, field), float) for field in Place._fields))
 
     def position_of(self, name: str) -> np.ndarray:
         """Of bodies; those that are moved by mocap are where they were put last."""
-        data, number = self._state.data, self._model.body(name).id
+        data, number = self.state.data, self._model.body(name).id
         if (place := self._model.body_mocapid[number]) >= 0:
             return np.asarray(data.mocap_pos[place])
         return np.asarray(data.xpos[number])
 
     def draw(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
-        data = self._state.data.replace(qpos=qpos, qvel=qvel)
-        return self._environment.render(self._state.replace(data=data))
+        data = self.state.data.replace(qpos=qpos, qvel=qvel)
+        return self._environment.render(self.state.replace(data=data))
 
     def close(self) -> None:
-        self._state = None
+        self.state = None
 
 
 @functools.cache

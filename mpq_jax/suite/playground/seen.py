@@ -4,6 +4,7 @@ Poses become sensors of the model: they are then of the same instant as qpos on 
 of the model that was drawn, not of the nominal one.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -92,7 +93,18 @@ class Sight(NamedTuple):
     sizes: Mapping[str, int]  # how many rows a field has
 
     def data(self, reading: Reading, mocap_pos: Any) -> '_Seen':
+        """What stands for the data at a reading."""
         return _Seen(self, reading, mocap_pos)
+
+    def poses(self, data: Any) -> dict[str, np.ndarray]:
+        """What the added sensors are to read where data, MJX's or MuJoCo's, have these poses."""
+        found = {}
+        for field, rows in self.rows.items():
+            columns = len(_FIELDS[field][2])
+            values = np.asarray(getattr(data, field), np.float32).reshape(-1, 3, columns)
+            for row, column in itertools.product(rows, range(columns)):
+                found[_name(field, row, column)] = values[row, :, column]
+        return found
 
 
 def add_sensors(spec: mujoco.MjSpec, rows: Rows) -> Sight:

@@ -43,7 +43,7 @@ def make_task(name: str) -> Task:
       TaskError: Playground is not installed, or has none of that name that can be a task (`load`).
     """
     environment = load(name).environment
-    model, sight = _plant(name)
+    model, sight = plant(name)
 
     def data(reading: Reading, variables):
         return sight.data(reading, variables if len(variables) else jnp.zeros((0, 3)))
@@ -92,7 +92,8 @@ def _goals(model: mujoco.MjModel) -> list[str]:
     return [model.body(i).name for i in sorted(bodies, key=lambda i: model.body_mocapid[i])]
 
 
-def _plant(name: str) -> tuple[mujoco.MjModel, Sight]:
+@functools.cache
+def plant(name: str) -> tuple[mujoco.MjModel, Sight]:
     """Its model, with sensors for the poses that observation and reward read."""
     environment, spec = load(name)
     still = np.zeros(environment.mj_model.nu, np.float32)
