@@ -41,8 +41,9 @@ def scale_lengths(model: mujoco.MjModel, factor: float) -> None:
     the initial configuration its feet stay where they were. A free joint has its height in qpos,
     which nothing here changes.
 
-    As they were: the shapes of meshes and height fields, ranges and gears of actuators and
-    joints, tendons but for their paths, cameras, equality constraints.
+    Tendons at rest at the initial configuration stay at rest there. As they were: the shapes of
+    meshes and height fields, ranges and gears of actuators and joints, fixed lengths of tendons,
+    cameras, equality constraints.
     """
     moving = _moving(model)
     below = moving & moving[model.body_parentid]
@@ -63,6 +64,10 @@ def scale_lengths(model: mujoco.MjModel, factor: float) -> None:
     for body in np.flatnonzero(moving & (model.body_bvhnum > 0)):
         first = model.body_bvhadr[body]
         model.bvh_aabb[first : first + model.body_bvhnum[body]] *= factor
+    at_rest = (model.tendon_lengthspring == model.tendon_length0[:, None]).all(axis=1)
+    if at_rest.any():
+        mujoco.mj_setConst(model, mujoco.MjData(model))
+        model.tendon_lengthspring[at_rest] = model.tendon_length0[at_rest, None]
 
 
 def _moving(model: mujoco.MjModel) -> np.ndarray:

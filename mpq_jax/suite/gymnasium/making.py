@@ -51,6 +51,12 @@ IDS = tuple(_ENTRIES)
 ARGUMENTS = {environment_id: dict(entry.arguments) for environment_id, entry in _ENTRIES.items()}
 
 
+def names() -> tuple[str, ...]:
+    """The ids that are tasks. Raises TaskError where Gymnasium is not installed."""
+    find(IDS[0], {})
+    return IDS
+
+
 def make_task(environment_id: str) -> Task:
     """The task of an environment, 'HalfCheetah-v5': its plant, starts, observation, minus reward.
 
