@@ -7,10 +7,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import mpq_jax
 from experiments.robots import file_of
 from experiments.tuning_table import ENTRIES
+from mpq_jax.figures.video import can_render
 from tests.entry_points import ROOT, run
 
 KEY = jax.random.key(0)
@@ -43,13 +45,18 @@ def test_the_steps_of_a_robot(robot, tmp_path):
     assert checked.returncode == 0, checked.stderr
     assert 'mass_scale' in checked.stdout and 'differ in cost by' in checked.stdout
     flags = ['--hours=0', '--generation=2', '--num_seeds=1', '--episodes=1', *SMALL]
-    tuned = run('tune', f'--task={task}', *flags, f'--run_dir={tmp_path}/tuned', **COMMANDS)
+    tuned = run('tune', f'--task={task}', *flags, f'--run_dir={tmp_path}/tune/{robot}', **COMMANDS)
     assert tuned.returncode == 0, tuned.stderr
     assert 'points tried' in tuned.stdout and 'settings={' in tuned.stdout
-    settings = json.loads((tmp_path / 'tuned' / 'settings.json').read_text())
+    settings = json.loads((tmp_path / 'tune' / robot / 'settings.json').read_text())
     config = mpq_jax.set_fields(mpq_jax.preset(task, 'mppi'), settings)
     action = mpq_jax.make_controller(config).act(*mpq_jax.load_task(task).reset(KEY)[:2])
     assert (np.abs(action) <= 1).all()
+    if can_render():
+        flags = [f'--entries={robot}', f'--run_dir={tmp_path}', f'--out={tmp_path}/robot.png']
+        drawn = run('robots.picture', *flags)
+        assert drawn.returncode == 0, drawn.stderr
+        assert Image.open(tmp_path / 'robot.png').size == (6 * 240, 180)
 
 
 def test_tuned_and_untuned_are_shown_on_other_seeds(tmp_path):
