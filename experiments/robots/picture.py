@@ -50,6 +50,9 @@ def _row(name: str, tuned: Path) -> list[np.ndarray]:
         now = system.step(controller.act(now.state.qpos, now.state.qvel))
     shown = np.linspace(0, task.episode_steps - 1, _INSTANTS).astype(int)
     model = load_model(task, PhysicsConfig())
+    model.vis.headlight.ambient[:] = 0.5
+    # Where it has no camera of its own: a free one, from the side.
+    model.stat.extent, model.stat.center[:], model.vis.global_.azimuth = 2.0, 0.0, 90
     return list(render(model, np.stack(places)[shown], 0 if model.ncam else -1))
 
 
