@@ -43,6 +43,8 @@ def test_a_robots_file_becomes_a_task_that_trains(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(str(tmp_path))
         config = mpq_jax.set_fields(mpq_jax.preset(f'{module}:make_task', 'mpq'), SMALL)
         assert 0 < config.planner.temperature != 0.1  # measured
+        native = 'mujoco' if file == 'cheetah.xml' else 'simulated'  # MJX takes minutes there
+        assert mpq_jax.preset(f'{module}:make_task', 'mpq').real_system == native
         if file == 'cheetah.xml':
             rows = read_rows(mpq_jax.train(config, tmp_path / 'run').metrics_file)
             assert np.isfinite(float(rows[0]['return']))
@@ -70,7 +72,7 @@ def test_what_cannot_be_is_said(flag, words, tmp_path):
 
 def test_the_file_is_as_the_model_needs_it(tmp_path):
     source, out = tmp_path / 'robots' / 'x.xml', tmp_path / 'x_task.py'
-    text = text_of(mujoco.MjModel.from_xml_string(PLAIN), source, out, 0.25)
+    text = text_of(mujoco.MjModel.from_xml_string(PLAIN), source, out, 0.25, False)
     assert "parent / 'robots/x.xml'" in text and "'planner.temperature': 0.25" in text
     assert "View('site', 'end', 'position')" in text and 'starts_near(MODEL, 0' in text
     assert 'spec' not in text

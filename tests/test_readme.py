@@ -8,20 +8,44 @@ import numpy as np
 import pytest
 
 import mpq_jax
+from experiments.robots import file_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text()
 
 
-def test_the_task_and_the_library_calls_of_the_readme(tmp_path, monkeypatch):
+def written(code, folder, monkeypatch, module):
+    """A module of the user's, in the folder that he runs in."""
+    (folder / f'{module}.py').write_text(code)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_the_robot_and_the_library_calls_of_the_readme(tmp_path, monkeypatch):
+    """Gymnasium's double pendulum is the robot; fewer plans and states than one would take."""
+    pytest.importorskip('gymnasium', reason='the test extra is not installed')
     task, calls = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
-    (tmp_path / 'cart.py').write_text(task)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    names = {}
+    assert len(task.partition('def make_task')[2].splitlines()) <= 10
+    robot = file_of('gymnasium', 'envs/mujoco/assets/inverted_double_pendulum.xml')
+    (tmp_path / 'my_robot.xml').write_text(Path(robot).read_text())
+    written(task, tmp_path, monkeypatch, 'robot')
+    small = "{'num_seeds': 1, 'learner.num_states': 64, 'learner.epochs': 1, 'episodes': 2, "
+    small += "'planner.num_samples': 12, 'training.validation_episodes': 0, "
+    calls = calls.replace("{'episodes': 20, ", small)
+    names: dict[str, Any] = {}
     exec(compile(calls, 'README.md', 'exec'), names)
     assert names['action'].shape == (1,) and np.abs(names['action']) <= 1.0
-    assert (tmp_path / 'runs' / 'cart' / 'metrics.csv').exists()
+    assert (tmp_path / 'runs' / 'robot' / 'metrics.csv').exists()
+
+
+def test_the_task_by_hand(tmp_path, monkeypatch):
+    text = (ROOT / 'mpq_jax' / 'tasks' / 'README.md').read_text()
+    (code,) = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+    written(code, tmp_path, monkeypatch, 'cart')
+    config = mpq_jax.set_fields(mpq_jax.preset('cart:make_task', 'mpq'), {'num_seeds': 2})
+    run = mpq_jax.train(mpq_jax.set_fields(config, {'episodes': 3}), tmp_path / 'run')
+    action = mpq_jax.load_controller(run.path, seed=0).act(qpos=[0.5], qvel=[0.0])
+    assert action.shape == (1,) and np.abs(action) <= 1.0
 
 
 def test_a_real_system_of_ones_own(tmp_path, monkeypatch):

@@ -70,6 +70,8 @@ def test_a_search_learns_from_its_generations(tmp_path, monkeypatch):
         ('--space=planner.temperature', 'of the form'), ('--space=planner.horizon=1:4', 'one of'),
         ('--space=planner.temperature=2:1', '0 < low < high'), ('--num_seeds=6', 'at most 5'),
         ('--generation=0', 'at least 1'), ('--task=nothing', 'not known'),
+        ('--space=planner.name=mppi,cme', "did you mean 'cem'"),
+        ('--space=planner.elite_fraction=0.1:0.5', 'planner.elite_fraction'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said(flag, words):
@@ -90,6 +92,24 @@ def test_the_command_writes_settings_that_the_task_can_have(tmp_path):
     settings = json.loads((tmp_path / 'settings.json').read_text())
     config = mpq_jax.set_fields(mpq_jax.preset('tests.conftest:lq_task', 'mppi'), settings)
     assert config.planner.temperature == settings['planner.temperature']
+
+
+def test_planners_are_searched_with_the_fields_that_all_of_them_have(tmp_path):
+    """And fields of another planner, where it is the only one."""
+    small = ['--set=planner.num_samples=16', '--set=belief.num_draws=1', '--hours=0']
+    small += ['--task=tests.conftest:lq_task', '--num_seeds=1', '--space=planner.horizon=4']
+    small += ['--episodes=1']
+    both = ['--space=planner.name=mppi,predictive_sampling', '--generation=4']
+    done = run('tune', *small, *both, f'--run_dir={tmp_path}/a', package='mpq_jax.commands')
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / 'a' / 'tried.csv').open()))
+    assert {row['planner.name'] for row in rows} == {'mppi', 'predictive_sampling'}
+    assert all(float(row['planner.temperature']) > 0 for row in rows)
+    cem = ['--set=planner.name=cem', '--space=planner.elite_fraction=0.2:0.5', '--generation=2']
+    done = run('tune', *small, *cem, f'--run_dir={tmp_path}/b', package='mpq_jax.commands')
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / 'b' / 'tried.csv').open()))
+    assert all(0.1 <= float(row['planner.elite_fraction']) <= 0.5 for row in rows)
 
 
 def test_without_optuna_it_says_what_is_missing(monkeypatch, tmp_path):

@@ -21,6 +21,7 @@ from mpq_jax.dynamics.randomization import draw_parameters
 from mpq_jax.runs.metrics import read_rows
 from tests.conftest import lq_task, tiny_lq_config
 from tests.test_franka_drawer import native_step, scripted_action
+from tests.test_mocap import ACTIONS, TASKS, expected
 
 pytestmark = pytest.mark.slow
 
@@ -201,3 +202,15 @@ def test_a_world_that_diverges_takes_nothing_from_the_others():
     found, sound = np.asarray(step(broken)), np.asarray(step(states))
     assert np.isnan(found[1]).all() and np.isfinite(sound).all()
     np.testing.assert_array_equal(found[[0, 2]], sound[[0, 2]])
+
+
+def test_mocap_bodies_are_where_mujoco_has_them():
+    task = TASKS['moving']
+    simulator = make_simulator(task, PhysicsConfig('mjx', impl='warp'))
+    start, model = simulator.state(task.reset(jax.random.key(0))), simulator.true_model()
+    steps = jax.jit(lambda: rollout(simulator, model, start, ACTIONS, keep=True))()
+    assert steps.along is not None
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=2e-4), steps.along.readings,
+        expected(task),
+    )  # fmt: skip

@@ -14,7 +14,8 @@ from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import ConfigError, TaskError
 from mpq_jax.commands import command_line
-from mpq_jax.config import PlannerConfig
+from mpq_jax.config import PhysicsConfig, PlannerConfig
+from mpq_jax.dynamics import compiles_slowly
 from mpq_jax.evaluation.task_file import identifier, text_of
 from mpq_jax.evaluation.task_look import look, proposed_temperature
 from mpq_jax.tasks import load_task
@@ -37,13 +38,13 @@ def main() -> None:
     if out.exists():
         raise ConfigError('--out', str(out), 'a file that does not exist yet')
     model = make_model(source, {}, {}, str(source))
-    write_atomically(out, text_of(model, source, out, 0.1))
+    write_atomically(out, text_of(model, source, out, 0.1, False))
     try:
-        temperature = _measured(out)
+        temperature, native = _measured(out)
     except (TaskError, ConfigError):
         out.unlink()
         raise
-    write_atomically(out, text_of(model, source, out, temperature))
+    write_atomically(out, text_of(model, source, out, temperature, native))
     task = f'{out.stem}:make_task'
     make_console().print(
         f'{out}: edit cost, observe and reset. Then\n  mpq check --task={task}\n'
@@ -52,15 +53,20 @@ def main() -> None:
     )
 
 
-def _measured(file: Path) -> float:
-    """The temperature that suits the task in a file. Raises TaskError, ConfigError."""
+def _measured(file: Path) -> tuple[float, bool]:
+    """The temperature that suits the task in a file, and whether MJX takes minutes to compile it.
+
+    Raises:
+      TaskError, ConfigError: it cannot be used.
+    """
     sys.path.insert(0, str(file.absolute().parent))
     name = f'{file.stem}:make_task'
     planner = mpq_jax.preset(name, 'mppi').planner
     assert isinstance(planner, PlannerConfig)
-    found = look(load_task(name), planner)
+    task = load_task(name)
+    found = look(task, planner)
     sys.modules.pop(file.stem, None)  # its file is about to change
-    return proposed_temperature(found)
+    return proposed_temperature(found), compiles_slowly(task, PhysicsConfig('mjx'))
 
 
 if __name__ == '__main__':

@@ -1,8 +1,9 @@
 """Settings for a task that nobody tuned: mpq tune --task=module:factory --hours=0.3.
 
 Searches temperature, noise, discount and horizon (with --agent=mpq the learning budget too) on
-tuning seeds and training starts by Optuna (extra `tune`). The same command goes on where it was
-stopped. tried.csv has all it tried; settings.json the winner, to be the task's `settings`.
+tuning seeds and training starts by Optuna (extra `tune`); --space=planner.name=mppi,cem planners
+too. The same command goes on where it was stopped. tried.csv has all it tried; settings.json the
+winner, to be the task's `settings`.
 """
 
 import os
@@ -14,8 +15,8 @@ import mpq_jax
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
 from mpq_jax.commands import command_line
-from mpq_jax.config import PlannerConfig
-from mpq_jax.config.fields import get_field, numeric_fields
+from mpq_jax.config import Config, PlannerConfig
+from mpq_jax.config.fields import PLANNER, field_types, get_field, numeric_fields, type_of
 from mpq_jax.evaluation.task_look import look
 from mpq_jax.sweep.grid import Fields, parse_sweeps
 from mpq_jax.sweep.tuning import Between, Space, Tuned, tune
@@ -40,10 +41,10 @@ def main() -> None:
     check_between('--num_seeds', FLAGS.num_seeds, 1, 5)  # seeds 0 to 9 are for choosing
     check_between('--hours', FLAGS.hours, 0.0, None)
     console = make_console()
-    config = mpq_jax.preset(FLAGS.task, FLAGS.agent)
-    assert isinstance(config.planner, PlannerConfig)
-    space = _space(config.planner)
-    given = command_line.given_fields(FLAGS)
+    preset, given = mpq_jax.preset(FLAGS.task, FLAGS.agent), command_line.given_fields(FLAGS)
+    assert isinstance(preset.planner, PlannerConfig)
+    config = mpq_jax.set_fields(preset, given)
+    space = _space(preset.planner, config)
     start: Fields = {name: get_field(config, name) for name in space}
     episodes = FLAGS.episodes or (15 if config.learns else 3)
     fixed = {
@@ -57,8 +58,21 @@ def main() -> None:
     console.print(_summary(tuned, path), markup=False)
 
 
-def _space(planner: PlannerConfig) -> Space:
-    """What is searched: temperatures in the task's own scale of costs, which is measured."""
+def _space(planner: PlannerConfig, config: Config) -> Space:
+    """What is searched: temperatures in the task's own scale of costs, which is measured.
+
+    Of the fields that every planner has, which is searched.
+    """
+    own: dict[str, Between | list] = {}
+    configs = [config]
+    for text in sorted(FLAGS.space, key=lambda text: not text.strip().startswith(PLANNER)):
+        own |= _parsed(text, configs)
+        configs = [
+            mpq_jax.set_fields(config, {PLANNER: x}) for x in own.get(PLANNER, ())
+        ] or configs
+    for name in own:
+        for one in configs:
+            type_of(one, name)
     spread = look(load_task(FLAGS.task), planner).plan_cost_spread or 1.0
     horizons = sorted({max(4, planner.horizon // 2), max(4, planner.horizon), 2 * planner.horizon})
     space: dict[str, Between | list] = {
@@ -70,26 +84,25 @@ def _space(planner: PlannerConfig) -> Space:
     }
     if FLAGS.agent == 'mpq':
         space |= {'learner.epochs': [20, 80], 'learner.learning_rate': Between(3e-4, 3e-3)}
-    for text in FLAGS.space:
-        space |= _parsed(text)
-    return space
+    common = [name for name in space if all(name in field_types(one) for one in configs)]
+    return {name: space[name] for name in common} | own
 
 
-def _parsed(text: str) -> dict[str, Between | list]:
+def _parsed(text: str, configs: list[Config]) -> dict[str, Between | list]:
     """'planner.colour=0.5:2' or 'planner.knots=2,4'."""
     name, equals, values = (part.strip() for part in text.partition('='))
     wanted = 'of the form field=low:high, or field=a,b,c'
     if not (name and equals and values):
         raise ConfigError('--space', text, wanted)
-    if ':' not in values:
-        return {k: list(v) for k, v in parse_sweeps([text]).items()}
+    if ':' not in values or name == PLANNER:
+        return {k: list(v) for k, v in parse_sweeps([text], configs).items()}
     try:
         low, high = map(float, values.split(':'))
     except ValueError:
         raise ConfigError('--space', text, wanted) from None
     if not 0 < low < high:
         raise ConfigError('--space', text, f'{wanted}, with 0 < low < high')
-    check_choice('--space', name, numeric_fields(mpq_jax.preset(FLAGS.task, FLAGS.agent)))
+    check_choice('--space', name, numeric_fields(configs[0]))
     return {name: Between(low, high)}
 
 

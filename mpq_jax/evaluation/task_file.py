@@ -61,7 +61,7 @@ def make_task():
             'learner.num_states': 192,  # in a round: about what an episode's plans take
             'learner.epochs': 80,
             'episodes': 20,
-        }},
+{native}        }},
     )
 '''
 
@@ -85,9 +85,22 @@ _RANGES = """    for actuator in spec.actuators:
             actuator.ctrlrange = [-1.0, 1.0]  # yours
         actuator.ctrllimited = True"""
 
+_NATIVE = """            'real_system': 'mujoco',  # MJX takes a CPU minutes to compile this robot
+"""
 
-def text_of(model: mujoco.MjModel, source: Path, out: Path, temperature: float) -> str:
-    """The file's text; `source` is the model's file, `out` where the text is going to be."""
+
+def text_of(
+    model: mujoco.MjModel, source: Path, out: Path, temperature: float, native: bool
+) -> str:
+    """The file's text.
+
+    Args:
+      model: the robot's.
+      source: its file.
+      out: where the text is going to be.
+      temperature: the planner's.
+      native: whether the real system is to be native MuJoCo.
+    """
     plant = _plant(model)
     views = _views(model)
     steps = max(1, round(_CONTROL_SECONDS / model.opt.timestep))
@@ -104,6 +117,7 @@ def text_of(model: mujoco.MjModel, source: Path, out: Path, temperature: float) 
         observed=", reading.sensors['seen']" if views else '',
         control_timestep=steps * model.opt.timestep,
         temperature=temperature,
+        native=_NATIVE if native else '',
     )
 
 
