@@ -1,8 +1,8 @@
 """Playground's suite as tasks, against the environments: python -m experiments.playground_suite.
 
-All 25 environments: each is traced, stepped and planned on; observations, rewards and steps are held
-against `env.step`'s. Writes playground_suite.json and .md into --run_dir, after each environment; the
-same command goes on where it was stopped.
+All 25 environments: each is traced, stepped and planned on; observations, rewards and steps are
+held against those of `env.step`. Writes playground_suite.json and .md into --run_dir, after each
+environment; the same command goes on where it was stopped.
 """
 
 import json
