@@ -29,6 +29,17 @@ def success_rates(task: str) -> dict[tuple[str, int, str], float]:
         }
 
 
+def dm_control_returns(task: str) -> dict[str, dict[int, list[float]]]:
+    """Method -> environment steps -> returns of its seeds, of 'cartpole-swingup'; {} for others."""
+    found: dict[str, dict[int, list[float]]] = {}
+    with gzip.open(_HERE / 'dm_control_returns.csv.gz', 'rt', newline='') as file:
+        for row in csv.DictReader(file):
+            if row['task'] == task:
+                steps = found.setdefault(row['method'], {})
+                steps.setdefault(int(row['environment_steps']), []).append(float(row['return']))
+    return found
+
+
 def _curves(name: str, task: str) -> dict[tuple[str, int, str], np.ndarray]:
     curves: dict[tuple[str, int, str], list[float]] = {}
     with gzip.open(_HERE / name, 'rt', newline='') as file:

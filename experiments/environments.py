@@ -1,0 +1,112 @@
+"""A benchmark on systems nobody here wrote: python -m experiments.environments [--entries=...].
+
+No control, MPPI at a short and a long horizon, SoftQ and MPQ in environments of dm_control and
+Gymnasium, whose masses and lengths the planner believes to be up to half as large again. Settings
+were chosen on seeds 0 to 9 (BUILD_NOTES.md) and are shown on seeds from 100 on. Each row is a sweep
+below --run_dir, so the same command goes on where it was stopped; environments.json, .md and .png
+are written after each. --draw_only runs nothing.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from experiments import environments_page
+from mpq_jax.base.progress import make_console
+from mpq_jax.base.validation import check_choice
+from mpq_jax.commands import command_line
+from mpq_jax.sweep import run_sweep
+from mpq_jax.sweep.grid import Fields, Grid
+
+FLAGS = flags.FLAGS
+
+
+class Entry(NamedTuple):
+    """A task, the environment it is played in, and how."""
+
+    task: str  # a factory of experiments.environment_tasks, or a name
+    real_system: str
+    short: int  # H of MPPI and MPQ
+    long: int  # H of MPPI
+    repeat: int  # environment steps a control step
+    fields: Fields  # of all agents
+    published: str = ''  # the task's name in dm_control_returns.csv
+    episodes: int = 20
+    of_agent: dict[str, Fields] = {}  # noqa: RUF012  read only
+
+
+_TASKS = 'experiments.environment_tasks'
+ENTRIES = {
+    'cartpole': Entry(
+        f'{_TASKS}:cartpole', 'dm_control:cartpole-swingup', 20, 100, 2,
+        {'planner.temperature': 0.02, 'planner.noise_variance': 0.5},
+        'cartpole-swingup',
+    ),
+    'reacher': Entry(
+        f'{_TASKS}:reacher', 'dm_control:reacher-hard', 10, 40, 2,
+        {'planner.temperature': 0.02, 'planner.noise_variance': 0.5},
+        'reacher-hard',
+    ),
+    'double_pendulum': Entry(
+        'gymnasium:InvertedDoublePendulum-v5', 'gymnasium', 8, 32, 1, {}, episodes=40
+    ),
+    'half_cheetah': Entry('gymnasium:HalfCheetah-v5', 'gymnasium', 8, 32, 1, {}),
+}  # fmt: skip
+
+
+def main() -> None:
+    console, path = make_console(), Path(FLAGS.run_dir or 'runs/environments')
+    for name in FLAGS.entries:
+        check_choice('--entries', name, tuple(ENTRIES))
+    for name in () if FLAGS.draw_only else FLAGS.entries:
+        for row, fields in rows_of(ENTRIES[name]).items():
+            if row.split('_')[0] in FLAGS.agents:
+                run_sweep(
+                    Grid.of(_fixed(ENTRIES[name]), (fields,)), path / name / row, console=console
+                )
+                environments_page.write(path, ENTRIES, None)
+    environments_page.write(path, ENTRIES, console)
+
+
+def rows_of(entry: Entry) -> dict[str, Fields]:
+    """A row's directory, and its fields."""
+    rows: dict[str, Fields] = {
+        'none': {'agent': 'none'},
+        'mppi_short': {'agent': 'mppi', 'planner.horizon': entry.short},
+        'mppi_long': {'agent': 'mppi', 'planner.horizon': entry.long},
+        'softq': {'agent': 'softq'},
+        'mpq': {'agent': 'mpq', 'planner.horizon': entry.short},
+    }
+    for row, fields in rows.items():
+        if row != 'none':
+            fields |= entry.of_agent.get(row, {})
+    return rows
+
+
+def _fixed(entry: Entry) -> Fields:
+    return {
+        'task': entry.task,
+        'real_system': entry.real_system,
+        'planner_model': 'biased',
+        'seed': FLAGS.seed,
+        'num_seeds': FLAGS.num_seeds,
+        'episodes': FLAGS.episodes or entry.episodes,
+        'training.validation_episodes': 0,  # the last parameters play
+        **entry.fields,
+    }
+
+
+def define_flags() -> None:
+    command_line.define_run_directory_flag()
+    flags.DEFINE_list('entries', list(ENTRIES), 'tasks')
+    flags.DEFINE_list('agents', ['none', 'mppi', 'softq', 'mpq'], 'in this order')
+    flags.DEFINE_integer('seed', 100, 'the first; settings were chosen on seeds 0 to 9')
+    flags.DEFINE_integer('num_seeds', 5, 'of each row')
+    flags.DEFINE_integer('episodes', None, 'a seed, for a shorter table')
+    flags.DEFINE_bool('draw_only', False, 'run nothing more')
+
+
+if __name__ == '__main__':
+    define_flags()
+    command_line.run(main)

@@ -1,0 +1,166 @@
+"""What came out in others' environments: a row an agent, beside published returns."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from mpq_jax import published
+from mpq_jax.base.files import write_atomically
+from mpq_jax.base.statistics import INTERVAL, against, confidence_interval, describe_mean
+from mpq_jax.figures import plots
+from mpq_jax.runs.run_directory import manifest
+from mpq_jax.runs.tables import last_quarter
+from mpq_jax.sweep import SweepDirectory
+from mpq_jax.sweep.results import Outcome, read_outcomes
+
+_ROWS = {
+    'none': 'no control', 'mppi_short': 'MPPI', 'mppi_long': 'MPPI', 'softq': 'SoftQ', 'mpq': 'MPQ'
+}  # fmt: skip
+_METHODS = {'tdmpc2': 'TD-MPC2', 'sac': 'SAC', 'dreamerv3': 'DreamerV3'}
+_DEFINITIONS = {
+    'own_return': "the environment's own, an episode's mean over all of them, one figure a seed",
+    'last_quarter': 'the same over the last quarter of the episodes',
+    'success_share': "share of the control steps in the task's success",
+    'environment_steps': 'a seed, training alone: none of these agents is tested apart',
+    'seconds': 'of all seeds as one batch, without compiling, beside other work: not a benchmark',
+    'interval': INTERVAL,
+    'against': 'paired by seed, over all episodes',
+}
+
+
+def write(path: Path, entries: dict[str, Any], console: Console | None) -> None:
+    """Writes `environments.json`, `.md` and `.png` below `path` from the sweeps there."""
+    rows = [row for name, entry in entries.items() for row in _rows(path / name, name, entry)]
+    content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
+    write_atomically(path / 'environments.json', json.dumps(content, indent=1) + '\n')
+    text = markdown(rows, entries)
+    write_atomically(path / 'environments.md', text)
+    if rows:
+        _draw(rows, entries, path / 'environments.png')
+    if console is not None:
+        console.print(text, markup=False)
+
+
+def _rows(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for row, label in _ROWS.items():
+        directory = SweepDirectory(path / row)
+        for outcome in read_outcomes(directory) if directory.sweep_file.exists() else ():
+            horizon = '' if row in ('none', 'softq') else f' H={getattr(entry, _horizon(row))}'
+            rows.append({'entry': name, 'agent': label + horizon, **_figures(outcome, entry)})
+    for what, agent in (('no_control', 'no control'), ('mpq', 'MPQ')):
+        others = [row for row in rows if row['agent'].startswith(agent)]
+        for row in rows if others else ():
+            if row is not others[0]:
+                row[f'against_{what}'] = against(_by_seed(row), _by_seed(others[0]))
+    return rows
+
+
+def _horizon(row: str) -> str:
+    return 'long' if row == 'mppi_long' else 'short'
+
+
+def _by_seed(row: dict[str, Any]) -> dict[int, float]:
+    return dict(zip(row['seeds'], row['own_return'], strict=True))
+
+
+def _figures(outcome: Outcome, entry: Any) -> dict[str, Any]:
+    tables = outcome.tables
+    steps = entry.repeat * np.nan_to_num(tables['env_steps'])
+    figures = {
+        'own_return': tables['own_return'].mean(axis=1),
+        'last_quarter': last_quarter(tables['own_return']).mean(axis=1),
+        'success_share': tables['success_share'].mean(axis=1),
+        'environment_steps': steps[:, -1],
+        'model_steps': tables['model_steps'][:, -1],
+    }
+    rounded = {
+        k: np.round(v, 3).tolist() for k, v in figures.items() if not np.isnan(v).all()
+    }  # fmt: skip
+    return {
+        'seeds': outcome.seeds,
+        'episodes': tables['own_return'].shape[1],
+        'fields': outcome.fields,
+        **rounded,
+        'seconds': round(outcome.wall_seconds, 1),
+        'curve': {
+            'environment_steps': np.round(steps.mean(axis=0)).tolist(),
+            'own_return': np.round(tables['own_return'], 2).tolist(),
+        },
+    }
+
+
+def markdown(rows: list[dict[str, Any]], entries: dict[str, Any]) -> str:
+    """A table for each task, the published returns below ours."""
+    parts = []
+    for name in dict.fromkeys(row['entry'] for row in rows):
+        own = [row for row in rows if row['entry'] == name]
+        lines = [
+            f'**{name.replace("_", " ")}** (`{entries[name].real_system}`, {len(own[0]["seeds"])} '
+            f'seeds from {own[0]["seeds"][0]} on)',
+            '',
+            '| agent | environment steps | own return | last quarter | in success | against no '
+            'control | against MPQ | s |',
+            '|' + '---|' * 8,
+            *('| ' + ' | '.join(_cells(row)) + ' |' for row in own),
+            *_published(entries[name].published),
+        ]
+        parts.append('\n'.join(lines))
+    return '\n\n'.join(parts) + '\n'
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    share = np.array(row.get('success_share', [np.nan]))
+    return [
+        row['agent'],
+        f'{np.mean(row["environment_steps"]):,.0f}',
+        describe_mean(np.array(row['own_return'])),
+        describe_mean(np.array(row['last_quarter'])),
+        '' if np.isnan(share).any() else describe_mean(share, 2),
+        row.get('against_no_control', ''),
+        row.get('against_mpq', ''),
+        f'{row["seconds"]:.0f}',
+    ]
+
+
+def _published(task: str) -> list[str]:
+    """Rows of others' evaluations, at the first steps they report and at the last."""
+    lines = []
+    for method, by_steps in published.dm_control_returns(task).items():
+        for steps in (min(s for s in by_steps if s > 0), max(by_steps)):
+            returns = np.array(by_steps[steps])
+            figure = describe_mean(returns)
+            lines.append(f'| {_METHODS[method]}, published | {steps:,} | | {figure} | | | | |')
+    return lines
+
+
+def _draw(rows: list[dict[str, Any]], entries: dict[str, Any], path: Path) -> None:
+    """The environment's own return against its steps: means over seeds, 95 % intervals."""
+    names = list(dict.fromkeys(row['entry'] for row in rows))
+    figure = plots.new_figure(5.0 * len(names), 4.0)
+    for place, name in enumerate(names):
+        axes = figure.add_subplot(1, len(names), place + 1)
+        for row in rows:
+            if row['entry'] == name:
+                _curve(axes, row)
+        for method, by_steps in published.dm_control_returns(entries[name].published).items():
+            steps = min(s for s in by_steps if s > 0)
+            label = f'{_METHODS[method]} after {steps:,} steps'
+            axes.axhline(float(np.mean(by_steps[steps])), ls=':', lw=1, label=label, color='grey')
+        axes.set_title(f'{name.replace("_", " ")}: {entries[name].real_system}', fontsize=9)
+        axes.set_xlabel('environment steps')
+        axes.set_ylabel("environment's own return of an episode")
+        axes.legend(fontsize=6)
+    plots.save(figure, path)
+
+
+def _curve(axes: Any, row: dict[str, Any]) -> None:
+    steps = np.array(row['curve']['environment_steps'])
+    returns = np.array(row['curve']['own_return'])
+    (line,) = axes.plot(steps, returns.mean(axis=0), label=row['agent'])
+    if len(row['seeds']) >= 5:
+        low, high = np.array([confidence_interval(column) for column in returns.T]).T
+        axes.fill_between(steps, low, high, alpha=0.15, color=line.get_color())
