@@ -201,9 +201,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def _cells(row: dict[str, Any], idle: dict[str, dict[int, float]]) -> list[str]:
     successes = ', '.join(
-        describe_mean(np.array(row[name]), 2, row['episodes'] if name != 'success_share' else None)
-        for name in SUCCESSES
-        if name in row
+        describe_mean(np.array(row[name]), 2, row['episodes']) for name in SUCCESSES if name in row
     )
     versus = '' if row['settings'] == 'no control' else against(_by_seed(row), idle[row['entry']])
     hours = '' if row['hours'] is None else f'{row["hours"]:.2f}'
