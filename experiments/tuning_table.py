@@ -24,8 +24,10 @@ from mpq_jax.base.progress import make_console
 from mpq_jax.base.statistics import INTERVAL, against, describe_mean
 from mpq_jax.base.validation import check_choice
 from mpq_jax.commands import command_line
+from mpq_jax.config import PlannerConfig
 from mpq_jax.config.fields import get_field
 from mpq_jax.environments.episode import SUCCESSES
+from mpq_jax.evaluation.task_look import look, proposed_temperature
 from mpq_jax.runs.run_directory import manifest
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
@@ -71,7 +73,9 @@ ENTRIES = {
     'half_cheetah': Entry('experiments.robots.half_cheetah:make_task', 2, 0.33, _FEW),
     'walker': Entry('experiments.robots.walker:make_task', 2, 0.33, _FEW),
 }
+_LABELS = ('no control', 'untuned', "mpq check's temperature", 'tuned', 'preset')
 _DEFINITIONS = {
+    'settings': "untuned: the task's; preset: those that a task of ours comes with",
     'figures': "mean over seeds of each seed's mean over its episodes",
     'interval': INTERVAL,
     'success': 'at any step; success_at_end: at the last one; success_share: share of time',
@@ -102,17 +106,30 @@ def _run(entry: Entry, path: Path, name: str, console: Console) -> None:
         'seed': 100, 'num_seeds': FLAGS.num_seeds, 'real_system': 'mujoco',
         'episodes': FLAGS.episodes or entry.episodes,
     }  # fmt: skip
-    winner = json.loads((tuned / 'settings.json').read_text())
-    base = mpq_jax.preset(entry.task, 'mppi')
-    untuned: Fields = {field: get_field(base, field) for field in winner}
-    points = (untuned,) if untuned == winner else (untuned, winner)
+    points = _points(entry, json.loads((tuned / 'settings.json').read_text()))
+    (path / name).mkdir(exist_ok=True)
+    write_atomically(path / name / 'points.json', json.dumps(points, indent=1) + '\n')
+    distinct = tuple({json.dumps(point): point for point in points.values()}.values())
     mppi = shown | {'task': entry.task, 'agent': 'mppi'}
-    run_sweep(Grid.of(mppi, points), path / name / 'mppi', console=console)
+    run_sweep(Grid.of(mppi, distinct), path / name / 'mppi', console=console)
     none = shown | {'task': entry.task}
     run_sweep(Grid.of(none, ({'agent': 'none'},)), path / name / 'no_control', console=console)
     if entry.ours:
         own = shown | {'task': entry.ours}
         run_sweep(Grid.of(own, ({'agent': 'mppi'},)), path / name / 'preset', console=console)
+
+
+def _points(entry: Entry, winner: Fields) -> dict[str, Fields]:
+    """The fields that were searched: as they were, as they were found, and on the way."""
+    base = mpq_jax.preset(entry.task, 'mppi')
+    assert isinstance(base.planner, PlannerConfig)
+    untuned: Fields = {field: get_field(base, field) for field in winner}
+    points = {'untuned': untuned, 'tuned': winner}
+    found = look(mpq_jax.load_task(entry.task), base.planner)
+    if found.plan_cost_spread:
+        temperature = {'planner.temperature': proposed_temperature(found)}
+        points["mpq check's temperature"] = untuned | temperature
+    return points
 
 
 def write(path: Path) -> str:
@@ -127,16 +144,24 @@ def write(path: Path) -> str:
 
 def _rows(path: Path, name: str) -> list[dict[str, Any]]:
     """No control, untuned, tuned, and the preset; as far as they have run."""
-    rows = []
+    found: dict[str, Outcome] = {}
+    points = path / name / 'points.json'
     for part in ('no_control', 'mppi', 'preset'):
         directory = SweepDirectory(path / name / part)
-        found = read_outcomes(directory) if directory.sweep_file.exists() else []
-        labels = ('untuned', 'tuned') if part == 'mppi' else (part.replace('_', ' '),)
-        for label, outcome in zip(labels, found, strict=False):
-            rows.append({'entry': name, 'settings': label, **_figures(outcome)})
-            if label == 'tuned':
-                rows[-1] |= {'hours': _hours(path / 'tune' / name), 'fields': outcome.fields}
-    return rows
+        for outcome in read_outcomes(directory) if directory.sweep_file.exists() else ():
+            if part != 'mppi':
+                found[part.replace('_', ' ')] = outcome
+                continue
+            for label, fields in json.loads(points.read_text()).items():
+                if fields == outcome.fields:
+                    found[label] = outcome
+    hours = {'tuned': _hours(path / 'tune' / name)}
+    return [
+        {'entry': name, 'settings': label, 'hours': hours.get(label), 'fields': found[label].fields}
+        | _figures(found[label])
+        for label in _LABELS
+        if label in found
+    ]
 
 
 def _figures(outcome: Outcome) -> dict[str, Any]:
@@ -176,12 +201,10 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def _cells(row: dict[str, Any], idle: dict[str, dict[int, float]]) -> list[str]:
     successes = ', '.join(
-        describe_mean(np.array(row[name]), 2, row['episodes'] if name != 'success_share' else None)
-        for name in SUCCESSES
-        if name in row
+        describe_mean(np.array(row[name]), 2, row['episodes']) for name in SUCCESSES if name in row
     )
     versus = '' if row['settings'] == 'no control' else against(_by_seed(row), idle[row['entry']])
-    hours = '' if row.get('hours') is None else f'{row["hours"]:.2f}'
+    hours = '' if row['hours'] is None else f'{row["hours"]:.2f}'
     returns = describe_mean(np.array(row['return']))
     return [row['entry'], row['settings'], returns, successes, versus, hours]
 

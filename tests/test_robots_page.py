@@ -68,10 +68,12 @@ def test_tuned_and_untuned_are_shown_on_other_seeds(tmp_path):
     first, second = run('tuning_table', *flags), run('tuning_table', *flags)
     assert first.returncode == 0, first.stderr
     rows = json.loads((tmp_path / 'tuned.json').read_text())['rows']
-    assert [row['settings'] for row in rows] == ['no control', 'untuned', 'tuned', 'preset']
-    assert all(row['seeds'] == [100, 101] for row in rows) and rows[2]['fields'] == settings
+    labels = [row['settings'] for row in rows]
+    assert labels == ['no control', 'untuned', "mpq check's temperature", 'tuned', 'preset']
+    assert all(row['seeds'] == [100, 101] for row in rows) and rows[3]['fields'] == settings
+    assert len({row['fields'].get('planner.temperature') for row in rows[1:4]}) == 3
     assert '1/1 episodes' in first.stdout and '1/1 episodes' not in second.stdout
-    assert (tmp_path / 'tuned.md').read_text().count('| pendulum |') == 4
+    assert (tmp_path / 'tuned.md').read_text().count('| pendulum |') == 5
     assert (tmp_path / 'tuned.md').read_text() in second.stdout
 
 
