@@ -52,10 +52,10 @@ def _rows(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
             horizon = '' if row in ('none', 'softq') else f' H={getattr(entry, _horizon(row))}'
             rows.append({'entry': name, 'agent': label + horizon, **_figures(outcome, entry)})
     for what, agent in (('no_control', 'no control'), ('mpq', 'MPQ')):
-        others = [row for row in rows if row['agent'].startswith(agent)]
-        for row in rows if others else ():
-            if row is not others[0]:
-                row[f'against_{what}'] = against(_by_seed(row), _by_seed(others[0]))
+        others = [each for each in rows if each['agent'].startswith(agent)]
+        for own in rows if others else ():
+            if own is not others[0]:
+                own[f'against_{what}'] = against(_by_seed(own), _by_seed(others[0]))
     return rows
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import mpq_jax
 from experiments.robots import file_of
+from mpq_jax.runs.metrics import read_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text()
@@ -24,8 +25,8 @@ def written(code, folder, monkeypatch, module):
 def test_the_robot_and_the_library_calls_of_the_readme(tmp_path, monkeypatch):
     """Gymnasium's double pendulum is the robot; fewer plans and states than one would take."""
     pytest.importorskip('gymnasium', reason='the test extra is not installed')
-    task, calls = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
-    assert len(task.partition('def make_task')[2].splitlines()) <= 10
+    task, calls, _ = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+    assert len(task.partition('    return ')[2].splitlines()) <= 10
     robot = file_of('gymnasium', 'envs/mujoco/assets/inverted_double_pendulum.xml')
     (tmp_path / 'my_robot.xml').write_text(Path(robot).read_text())
     written(task, tmp_path, monkeypatch, 'robot')
@@ -36,6 +37,23 @@ def test_the_robot_and_the_library_calls_of_the_readme(tmp_path, monkeypatch):
     exec(compile(calls, 'README.md', 'exec'), names)
     assert names['action'].shape == (1,) and np.abs(names['action']) <= 1.0
     assert (tmp_path / 'runs' / 'robot' / 'metrics.csv').exists()
+
+
+def test_the_environment_of_the_readme(tmp_path, monkeypatch):
+    pytest.importorskip('gymnasium', reason='the test extra is not installed')
+    code = re.findall(r'```python\n(.*?)```', README, re.DOTALL)[2]
+    assert len(code.splitlines()) <= 10
+    small = "{'num_seeds': 1, 'learner.num_states': 64, 'learner.epochs': 1, 'planner.horizon': 4, "
+    small += "'training.validation_episodes': 0, 'episodes': 2, "
+    code = code.replace("{'real", f"{small}'real").replace(", 'episodes': 20", '')
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code, 'README.md', 'exec'), names)
+    own, steps = (
+        read_table(names['run'].metrics_file, name) for name in ('own_return', 'env_steps')
+    )
+    assert (own > 0.0).all()
+    assert (own <= 10.0 * np.diff(steps, axis=1, prepend=0.0)).all()  # Gymnasium's most
 
 
 def test_the_task_by_hand(tmp_path, monkeypatch):
