@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from mpq_jax.base.validation import RunError
+from mpq_jax.dynamics import State
 from mpq_jax.environments.real_system import EpisodeEnded, Measurement, RealSystem
 
 # What a system has before others are let go on: for the call under way, and to come to rest.
@@ -84,6 +85,11 @@ class GuardedSystem:
     def own_terminated(self) -> float:
         """Whether it ended by a rule of the system itself; NaN where it does not say."""
         return getattr(self._system, 'own_terminated', math.nan)
+
+    @property
+    def draw(self) -> Callable[[State], np.ndarray] | None:
+        """The system's own, where it draws itself."""
+        return getattr(self._system, 'draw', None)
 
     def stop(self) -> None:
         """Brings the system to rest, where it can, before its next call; does not wait for it."""

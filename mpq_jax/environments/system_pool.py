@@ -5,8 +5,10 @@ import threading
 from collections.abc import Callable, Sequence
 
 import jax
+import numpy as np
 
 from mpq_jax.config import Config
+from mpq_jax.dynamics import State
 from mpq_jax.environments.guarded_system import GuardedSystem
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.environments.registry import system_maker
@@ -71,6 +73,10 @@ class SystemPool:
             made = maker.make(self._task, self._config.real_physics, missing)
             self._made.extend(self._guard(made, len(self._made)) if maker.guarded else made)
         return self._made[:count]
+
+    def renderer(self) -> Callable[[State], np.ndarray] | None:
+        """By which a system that was made draws a state; None where it cannot."""
+        return getattr(self._made[0], 'draw', None) if self._made else None
 
     def close(self) -> None:
         """Brings every system to rest, in parallel; own ones are not driven after that."""

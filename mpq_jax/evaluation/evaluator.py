@@ -88,11 +88,11 @@ def evaluate(
         idle = None
         if beside_no_control:
             idle = _play_without_control(programs.config, played, episodes, reporter, stop)
-    result = describe(programs.batch, saved, parameters, summary, idle)
-    write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
-    plots.episode_figure(played, recording, run.path / 'episode.png')
-    if video is not None:
-        write_video(video, played, recording.state)
+        result = describe(programs.batch, saved, parameters, summary, idle)
+        write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
+        plots.episode_figure(played, recording, run.path / 'episode.png')
+        if video is not None:
+            write_video(video, played, recording.state, draw=programs.collector.renderer())
     return result
 
 

@@ -4,9 +4,10 @@ import ctypes.util
 import functools
 import importlib
 import io
+import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,13 @@ def check_video(path: str | Path, task: Task) -> None:
         raise ConfigError('video', str(path), _INSTALL_GL)
 
 
-def write_video(path: str | Path, task: Task, states: State, camera: str | None = None) -> None:
+def write_video(
+    path: str | Path,
+    task: Task,
+    states: State,
+    camera: str | None = None,
+    draw: Callable[[State], np.ndarray] | None = None,
+) -> None:
     """Writes what a camera sees of a sequence of states, at the speed of time.
 
     Args:
@@ -59,24 +66,33 @@ def write_video(path: str | Path, task: Task, states: State, camera: str | None 
       task: has an MJCF.
       states: `[T, ...]`, one a control step; where the task has a goal, it is drawn as a ball.
       camera: a name in the MJCF; its first camera if None, a free one where there is none.
+      draw: a picture `[height, width, 3]` uint8 of a state, in the place of the MJCF's.
 
     Raises:
       ConfigError, TaskError: as `check_video`, or no camera of that name.
     """
     path = Path(path)
     check_video(path, task)
-    model = load_model(task, PhysicsConfig())
-    model.vis.quality.shadowsize = 1024  # of the default 4096: half the time where a CPU draws
     every = max(1, round(FRAME_SECONDS / task.control_timestep))
     shown = jax.tree.map(lambda x: np.asarray(x)[::every], states)
-    goals = None if task.goal is None else np.asarray(jax.vmap(task.goal)(shown.variables))
-    poses = mocap_poses(task, model, shown.variables)
-    frames = render(model, shown.qpos, _camera(model, camera), goals, poses)
+    if draw is None:
+        frames = _of_mjcf(task, shown, camera)
+    else:
+        each = (jax.tree.map(lambda x, t=t: x[t], shown) for t in range(len(shown.qpos)))
+        frames = (np.asarray(draw(state)) for state in each)
     seconds = every * task.control_timestep
     if path.suffix == '.gif':
         _write_gif(path, frames, seconds)
     else:
         _write_mp4(path, frames, seconds)
+
+
+def _of_mjcf(task: Task, shown: State, camera: str | None) -> Iterator[np.ndarray]:
+    model = load_model(task, PhysicsConfig())
+    model.vis.quality.shadowsize = 1024  # of the default 4096: half the time where a CPU draws
+    goals = None if task.goal is None else np.asarray(jax.vmap(task.goal)(shown.variables))
+    poses = mocap_poses(task, model, shown.variables)
+    return render(model, np.asarray(shown.qpos), _camera(model, camera), goals, poses)
 
 
 def mocap_poses(task: Task, model: mujoco.MjModel, variables) -> np.ndarray | None:
@@ -183,9 +199,11 @@ def _write_mp4(path: Path, frames: Iterator[np.ndarray], seconds: float) -> None
     encoder = _encoder()
     assert encoder is not None
     with replacing(path, '.tmp.mp4') as temporary:  # whose end tells the encoder the format
-        video = encoder.write_frames(str(temporary), SIZE, fps=1 / seconds, macro_block_size=8)
+        first = next(frames)
+        size = first.shape[1], first.shape[0]
+        video = encoder.write_frames(str(temporary), size, fps=1 / seconds, macro_block_size=8)
         video.send(None)
-        for frame in frames:
+        for frame in itertools.chain([first], frames):
             video.send(np.ascontiguousarray(frame))
         video.close()
 

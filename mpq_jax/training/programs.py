@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Protocol
 
 import jax
@@ -12,7 +13,7 @@ from mpq_jax.base import keys
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.validation import check_choice
 from mpq_jax.config import Batch, Config
-from mpq_jax.dynamics import Model, Simulator
+from mpq_jax.dynamics import Model, Simulator, State
 from mpq_jax.dynamics.randomization import dr_models, planner_models, stacked
 from mpq_jax.environments.episode import Summary, example_transition
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers
@@ -43,6 +44,9 @@ class Collector(Protocol):
 
     def most_at_once(self, members: int) -> int | None:
         """How many episodes a member `play` can take; None: any."""
+
+    def renderer(self) -> Callable[[State], np.ndarray] | None:
+        """A picture of a state by a system that is driven and draws itself; None: it does not."""
 
     def close(self) -> None:
         """Lets go of what is driven from outside; called at the end, or more than once."""

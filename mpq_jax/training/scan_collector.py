@@ -69,6 +69,9 @@ class ScanCollector:
 
         return map_in_chunks(one, (numbers, state, plants), self.members_at_once)
 
+    def renderer(self) -> None:
+        return None
+
     def _play(self, stream: str, numbers: Numbers, seed_keys, models, q_params, plants, episodes):
         def one(item):
             numbers, key, models, q_params, plants, episode = item

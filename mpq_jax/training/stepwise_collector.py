@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 
 from mpq_jax.base import keys
 from mpq_jax.base.compilation import CompiledFunction
-from mpq_jax.dynamics import Model
+from mpq_jax.dynamics import Model, State
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Episode, Summary
 from mpq_jax.environments.stepwise import StepwiseRunner, compile_step
@@ -63,6 +64,9 @@ class StepwiseCollector:
 
     def most_at_once(self, members: int) -> int | None:
         return self.systems.most_episodes(members)
+
+    def renderer(self) -> Callable[[State], np.ndarray] | None:
+        return self.systems.renderer()
 
     def close(self) -> None:
         self.systems.close()
