@@ -7,7 +7,7 @@ from mpq_jax.base.validation import TaskError, nearest
 from mpq_jax.suite import scaled_bodies
 from mpq_jax.suite.gymnasium import arms, pendula, runners
 from mpq_jax.suite.gymnasium.installed import Installed, find
-from mpq_jax.suite.gymnasium.settings import CHOSEN_ON, DISCOUNT, LONG_HORIZON, settings
+from mpq_jax.suite.gymnasium.settings import CHOSEN_ON, LONG_HORIZON, settings
 from mpq_jax.tasks import RandomizedParameter, Task
 
 
@@ -72,15 +72,15 @@ def make_task(environment_id: str) -> Task:
             f'{nearest(environment_id, IDS)}'
         )
     entry = _ENTRIES[environment_id]
-    environment = find(environment_id, entry.arguments)
+    environment, suits = find(environment_id, entry.arguments), settings(environment_id)
     return Task(
         name=f'gymnasium:{environment_id}',
         episode_steps=environment.episode_steps,
         control_timestep=environment.timestep,
         parameters=entry.belief,
         set_parameters=scaled_bodies.set_parameters,
-        settings=settings(environment_id),
+        settings=suits,
         settings_chosen_on=CHOSEN_ON,
         long_horizon=LONG_HORIZON,
-        **entry.parts(environment, DISCOUNT),
+        **entry.parts(environment, suits['planner.discount']),
     )
