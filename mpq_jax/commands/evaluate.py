@@ -23,6 +23,7 @@ flags.DEFINE_string('parameters', 'last', "the 'last', or the 'best' by validati
 flags.DEFINE_string('video', None, 'a .gif or .mp4 to draw an episode into (MuJoCo tasks)')
 
 _TITLES = {
+    'own_return': "the environment's own return",
     'not_by_itself': 'success where no control fails',
     'control_steps': 'control steps an episode',
 }
@@ -45,7 +46,7 @@ def main() -> None:
     for figures in result.get('variants', [result]):
         if 'fields' in figures:
             console.print(figures['fields'])
-        for name in ('return', *SUCCESSES, 'not_by_itself', 'control_steps'):
+        for name in ('return', 'own_return', *SUCCESSES, 'not_by_itself', 'control_steps'):
             if figures.get(name) is not None:
                 _show(console, _TITLES.get(name, name), figures[name])
     if 'no_control' in result:

@@ -84,7 +84,7 @@ def _entries(run: RunDirectory) -> list[Entry]:
     """One a variant; none of a run that has not begun."""
     try:
         batch = run.read_batch()
-        names = ('return', *SUCCESSES, 'model_steps', 'env_steps')
+        names = ('return', *SUCCESSES, 'model_steps', 'env_steps', 'own_return')
         tables = tabulate(iterate_rows(run.metrics_file), names=names)
     except RunError:
         return []
@@ -118,6 +118,8 @@ def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
         headings += [f'at the end{number}', f'share of time{number}']
     ends = load_task(task).terminated is not None  # then lengths tell as much as returns
     headings += [f'control steps an episode{number}'] * ends
+    pays = any(np.isfinite(entry.columns['own_return']).any() for entry in entries)
+    headings += [f"environment's own return{number}"] * pays
     headings = [*([] if number else ['seeds']), *headings, 'model steps a seed']
     headings += ['against no control'] * bool(references)
     table = Table(title=f'{task}: {measure}, mean [95 % interval] or mean (each seed)')
@@ -132,6 +134,8 @@ def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
         if ends:
             steps = entry.columns['env_steps']
             cells.append(describe_mean(steps[:, -1] / steps.shape[1], 1))
+        if pays:
+            cells.append(describe_mean(entry.columns['own_return'].mean(axis=1)))
         cells.append(f'{np.nanmean(entry.columns["model_steps"][:, -1]):,.0f}')
         if references:
             own = _by_seed(entry, measure)

@@ -20,6 +20,7 @@ _LABELS = {
     'success_share': 'share of time in success of each episode',
     'validation_return': 'validation return',
     'validation_success': 'validation success rate',
+    'own_return': "return of each episode by the environment's own rewards",
     'q_loss': 'loss of Q',
     'effective_sample_size': 'effective sample size',
     'action_change': 'mean squared change of the action',
