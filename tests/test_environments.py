@@ -154,6 +154,14 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch, module, adaptor, 
         adaptor('any', f'{extra}:any')
 
 
+def test_a_missing_playground_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mujoco_playground', None)
+    with pytest.raises(mpq_jax.TaskError, match=r"pip install 'mpq_jax\[playground\]'"):
+        mpq_jax.load_task('playground:Anything')
+    with pytest.raises(ConfigError, match=r"pip install 'mpq_jax\[playground\]'"):
+        system_maker('playground:Anything').check(reacher_task(), PhysicsConfig())
+
+
 @pytest.mark.parametrize('name', ['mujoco:any', 'gymnasiun:HalfCheetah-v5', 'simulated:x'])
 def test_only_environments_have_ids(name):
     with pytest.raises(ConfigError, match='real_system'):
