@@ -36,17 +36,24 @@ class Entry(NamedTuple):
     of_agent: dict[str, Fields] = {}  # noqa: RUF012  read only
 
 
+def _acting(temperature: float, noise_variance: float) -> Fields:
+    return {'planner.temperature': temperature, 'planner.noise_variance': noise_variance}
+
+
 _TASKS = 'experiments.environment_tasks'
 ENTRIES = {
     'cartpole': Entry(
-        f'{_TASKS}:cartpole', 'dm_control:cartpole-swingup', 20, 100, 2,
-        {'planner.temperature': 0.02, 'planner.noise_variance': 0.5},
-        'cartpole-swingup',
+        f'{_TASKS}:cartpole', 'dm_control:cartpole-swingup', 20, 100, 2, {}, 'cartpole-swingup',
+        of_agent={
+            'mppi_short': _acting(0.03, 2.0),
+            'mppi_long': _acting(0.03, 0.5),
+            'softq': _acting(0.01, 0.5),
+            'mpq': _acting(0.01, 0.5),
+        },
     ),
     'reacher': Entry(
         f'{_TASKS}:reacher', 'dm_control:reacher-hard', 10, 40, 2,
-        {'planner.temperature': 0.02, 'planner.noise_variance': 0.5},
-        'reacher-hard',
+        _acting(0.02, 0.5), 'reacher-hard',
     ),
     'double_pendulum': Entry(
         'gymnasium:InvertedDoublePendulum-v5', 'gymnasium', 8, 32, 1, {}, episodes=40
