@@ -14,6 +14,7 @@ from mpq_jax.config import DMDConfig, PlannerConfig
 from mpq_jax.config.dmd_config import CONVENTIONS, COVARIANCES, LOSSES
 from mpq_jax.config.planners import planner_config
 from mpq_jax.planning import dmd, mppi
+from mpq_jax.planning.free_energy import free_energy
 from mpq_jax.planning.planner import Candidates
 
 # C(u) = (u - c)^2 / 2s, u ~ N(m, Sigma).
@@ -55,6 +56,20 @@ def test_exponential_utility_is_the_posterior_of_a_gaussian(covariance):
     again = step(c, after, quadratic, key=1).plan
     expected = 1 / SIGMA + 2 / (TEMPERATURE * S)
     np.testing.assert_allclose(np.ravel(again.covariance), 1 / expected, rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    'importance_sampling, mean, expected',
+    [(False, 1.0, 0.60236), (False, 3.0, 0.40236), (True, 1.0, 0.85236), (True, 2.0, 0.85236)],
+)
+def test_free_energy_of_a_quadratic(importance_sampling, mean, expected):
+    """(m - c)^2 / 2 (s + Sigma / lambda) + lambda / 2 log(1 + Sigma / lambda s).
+
+    With the control term, towards N(0, Sigma), the value at m = 0 wherever samples are drawn.
+    """
+    c = config(num_samples=MANY, importance_sampling=importance_sampling)
+    scores = step(c, at_mean(c, mean), quadratic).scores
+    np.testing.assert_allclose(free_energy(c, scores), expected, atol=0.006)
 
 
 @pytest.mark.parametrize('covariance', COVARIANCES)
