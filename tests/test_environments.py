@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 import mpq_jax
 from mpq_jax.base.validation import ConfigError
@@ -18,6 +19,7 @@ from mpq_jax.environments.adaptors.dm_control_environment import DmControlEnviro
 from mpq_jax.environments.adaptors.gymnasium_environment import GymnasiumEnvironment
 from mpq_jax.environments.real_system import EpisodeEnded
 from mpq_jax.environments.registry import system_maker
+from mpq_jax.figures import video
 from mpq_jax.runs.metrics import read_table
 from mpq_jax.tasks import Start, Task, View, register_task
 from tests.conftest import lq_task, tiny_config
@@ -213,6 +215,23 @@ def test_environments_fail_under_the_guard_and_are_closed(tmp_path, monkeypatch)
     run = mpq_jax.train(run_config(), tmp_path / 'run')
     assert read_table(run.metrics_file, 'env_steps').shape == (1, 2)
     assert len(set(map(id, closed))) >= 2  # the one that was checked, and the one that was driven
+
+
+@pytest.mark.skipif(not video.can_render(), reason='no GL library works here')
+def test_an_episode_is_drawn_by_the_environment(tmp_path, monkeypatch):
+    """Also where something else was drawn meanwhile, as MuJoCo's contexts are a thread's."""
+    monkeypatch.setenv('MUJOCO_GL', video.installed_backend())
+    task = mpq_jax.load_task(PENDULUM)
+    system = system_of(task, 'gymnasium')
+    states = [system.reset(jax.random.key(0)).state]
+    states += [system.step(np.ones(1)).state for _ in range(3)]
+    together = jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+    assert system.draw(states[0]).std() > 0.0
+    video.write_video(tmp_path / 'x.gif', task, together, draw=system.draw)
+    read = ImageSequence.Iterator(Image.open(tmp_path / 'x.gif'))
+    frames = [np.asarray(frame.convert('L')) for frame in read]
+    assert len(frames) > 1 and frames[0].shape == system.draw(states[0]).shape[:2]
+    assert all(frame.std() > 0.0 for frame in frames) and (frames[0] != frames[-1]).any()
 
 
 def test_the_simulated_system_has_no_return_of_its_own(tmp_path):

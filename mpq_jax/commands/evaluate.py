@@ -3,6 +3,7 @@
 With --video=episode.gif (or .mp4) the first of the episodes is drawn, for tasks with an MJCF.
 """
 
+import os
 from typing import Any
 
 from absl import flags
@@ -13,6 +14,7 @@ from mpq_jax.base.progress import make_console
 from mpq_jax.base.statistics import describe
 from mpq_jax.commands import command_line
 from mpq_jax.environments.episode import SUCCESSES
+from mpq_jax.figures.video import installed_backend
 
 FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()
@@ -34,6 +36,8 @@ def main() -> None:
         raise mpq_jax.ConfigError('--run_dir', None, 'given: the run to evaluate')
     if FLAGS.planner is not None:
         mpq_jax.load_planner(FLAGS.planner)
+    if FLAGS.video is not None:  # environments that draw themselves look for it at their import
+        os.environ.setdefault('MUJOCO_GL', installed_backend())
     console = make_console()
     result = mpq_jax.evaluate(
         FLAGS.run_dir,

@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest, stop_on_sig
 from mpq_jax.base.progress import Reporter
 from mpq_jax.base.validation import check_at_least
 from mpq_jax.config import Config
+from mpq_jax.dynamics import State
 from mpq_jax.environments.episode import Summary
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.evaluation.figures import describe
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.figures import plots
-from mpq_jax.figures.video import check_video, write_video
+from mpq_jax.figures.video import check_video, installed_backend, write_video
 from mpq_jax.learning.algorithm import MemberState
 from mpq_jax.planning.agent import QParams
 from mpq_jax.runs.run_directory import RunDirectory
@@ -92,7 +94,8 @@ def evaluate(
         write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
         plots.episode_figure(played, recording, run.path / 'episode.png')
         if video is not None:
-            write_video(video, played, recording.state, draw=programs.collector.renderer())
+            draw = _own_renderer(programs, recording.state, reporter)
+            write_video(video, played, recording.state, draw=draw)
     return result
 
 
@@ -127,6 +130,24 @@ def _play(
             stop.check()
     joined = jax.tree.map(lambda *x: np.concatenate(x, axis=1)[:, :episodes], *blocks)
     return joined, recording
+
+
+def _own_renderer(
+    programs: Programs, states: State, reporter: Reporter
+) -> Callable[[State], np.ndarray] | None:
+    """That of the environment that is driven, where it has one that works here."""
+    draw = programs.collector.renderer()
+    if draw is None:
+        return None
+    try:
+        # Libraries that try GLFW first, without a display, leave no GL that works.
+        if not {'MUJOCO_GL', 'DISPLAY'} & os.environ.keys():
+            raise RuntimeError(f'set MUJOCO_GL={installed_backend()}')
+        draw(jax.tree.map(lambda x: x[0], states))
+    except Exception as error:  # of whatever library it is
+        reporter.say(f"drawn from the task's MJCF, not by the environment: {error}")
+        return None
+    return draw
 
 
 def _play_without_control(

@@ -164,11 +164,12 @@ def can_render() -> bool:
 
 def _context_class() -> Any:
     """MuJoCo's class for the backend that MUJOCO_GL names, or for what is installed."""
-    backend = os.environ.get('MUJOCO_GL', '').lower() or _installed_backend()
+    backend = os.environ.get('MUJOCO_GL', '').lower() or installed_backend()
     return importlib.import_module(f'mujoco.{backend}').GLContext
 
 
-def _installed_backend() -> str:
+def installed_backend() -> str:
+    """What MUJOCO_GL is to name here, for renderers that do not look themselves."""
     if sys.platform != 'linux':
         return 'cgl' if sys.platform == 'darwin' else 'glfw'
     found = (name for name in ('EGL', 'OSMesa') if ctypes.util.find_library(name))

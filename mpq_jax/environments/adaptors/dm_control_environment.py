@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import os
 import warnings
 from typing import Any
 
@@ -81,7 +80,6 @@ def _fit_to_mujoco() -> None:
 
 def load_suite(name: str) -> Any:
     """The module `dm_control.suite`, fit to this MuJoCo. Raises ConfigError where there is none."""
-    os.environ.setdefault('MUJOCO_GL', 'egl')
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # GLFW's, where there is no display

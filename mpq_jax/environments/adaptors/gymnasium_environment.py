@@ -1,7 +1,6 @@
 """Gymnasium's MuJoCo environments, by id: needs the extra `gymnasium`."""
 
 import importlib
-import os
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,10 @@ class GymnasiumEnvironment:
         return position_in(self._model, self._data, name)
 
     def draw(self, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
-        self._environment.unwrapped.set_state(qpos, qvel)
+        inside = self._environment.unwrapped
+        inside.set_state(qpos, qvel)
+        if (viewer := inside.mujoco_renderer.viewer) is not None:
+            viewer.make_context_current()  # others may have drawn meanwhile
         return self._environment.render()
 
     def close(self) -> None:
@@ -65,7 +67,6 @@ def make(identity: str, name: str) -> Any:
         raise ConfigError(
             'real_system', name, f'an id that Gymnasium has{nearest(identity, known)}'
         )
-    os.environ.setdefault('MUJOCO_GL', 'egl')
     try:
         return gymnasium.make(
             identity,
