@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mujoco
 import numpy as np
 
 from mpq_jax.base.validation import TaskError
+from mpq_jax.tasks.model_source import make_model
 
 
 class Installed(NamedTuple):
@@ -30,7 +30,8 @@ def find(environment_id: str, arguments: Mapping[str, Any]) -> Installed:
     """The facts of a registered environment, made with these arguments.
 
     Raises:
-      TaskError: Gymnasium or its MuJoCo environments are not installed, or too old to have it.
+      TaskError: Gymnasium or its MuJoCo environments are not installed, or too old to have it;
+        MuJoCo refuses its MJCF.
     """
     remedy = "pip install 'mpq_jax[gymnasium]'"
     try:
@@ -49,7 +50,7 @@ def find(environment_id: str, arguments: Mapping[str, Any]) -> Installed:
     constants = {p.name: p.default for p in signature if p.default is not p.empty}
     constants |= spec.kwargs | dict(arguments)
     path = Path(inspect.getfile(made_by)).parent / 'assets' / constants['xml_file']
-    model = mujoco.MjModel.from_xml_path(str(path))
+    model = make_model(path, {}, {}, f'task {environment_id!r}')
     return Installed(
         environment_id,
         path,

@@ -80,7 +80,7 @@ def make_task(environment_id: str) -> Task:
         parameters=entry.belief,
         set_parameters=scaled_bodies.set_parameters,
         settings=suits,
-        settings_chosen_on=CHOSEN_ON,
+        settings_chosen_on=CHOSEN_ON.get(environment_id, ''),
         long_horizon=LONG_HORIZON,
         **entry.parts(environment, suits['planner.discount']),
     )
