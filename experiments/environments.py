@@ -46,7 +46,7 @@ ENTRIES = {
         f'{_TASKS}:cartpole', 'dm_control:cartpole-swingup', 20, 100, 2, {}, 'cartpole-swingup',
         of_agent={
             'mppi_short': _acting(0.03, 2.0),
-            'mppi_long': _acting(0.03, 0.5),
+            'mppi_long': _acting(0.01, 0.5),
             'softq': _acting(0.01, 0.5),
             'mpq': _acting(0.01, 0.5),
         },

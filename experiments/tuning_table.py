@@ -71,7 +71,7 @@ ENTRIES = {
     'ball_in_cup': Entry('experiments.tuning_table:ball_in_cup', 5, 0.1, _OURS, 'ball_in_cup'),
     'double_pendulum': Entry('experiments.robots.double_pendulum:make_task', 2, 0.33, _FEW),
     'half_cheetah': Entry('experiments.robots.half_cheetah:make_task', 2, 0.33, _FEW),
-    'walker': Entry('experiments.robots.walker:make_task', 2, 0.33, _FEW),
+    'walker': Entry('experiments.robots.walker:make_task', 1, 0.33, _FEW),
 }
 _LABELS = ('no control', 'untuned', "mpq check's temperature", 'tuned', 'preset')
 _DEFINITIONS = {

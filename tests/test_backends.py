@@ -10,7 +10,7 @@ import pytest
 import mpq_jax
 from mpq_jax.benchmarks import small_models
 from mpq_jax.config import PhysicsConfig
-from mpq_jax.dynamics import backends, for_planner, make_simulator, rollout
+from mpq_jax.dynamics import backends, compiles_slowly, for_planner, make_simulator, rollout
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.training.assembly import make_programs
 from tests.conftest import lq_task, tiny_config
@@ -44,6 +44,16 @@ def plant(extra='', options=''):
 def test_on_a_cpu_what_a_solver_has_to_do_decides(task, backend):
     assert for_planner(task, PhysicsConfig()).backend == backend
     assert for_planner(task, PhysicsConfig('mjx')).backend == 'mjx'
+
+
+@pytest.mark.parametrize(
+    ('bodies', 'integrator', 'slow'),
+    [(2, 'RK4', True), (2, 'Euler', False), (7, 'Euler', True), (0, 'RK4', False)],
+)
+def test_what_takes_mjx_long_to_compile(bodies, integrator, slow):
+    limited = '<body><joint range="-1 1" limited="true"/><geom size="0.1"/></body>'
+    task = plant(limited * bodies, f'<option integrator="{integrator}"/>')
+    assert compiles_slowly(task, PhysicsConfig('mjx')) == slow
 
 
 def test_on_an_accelerator_it_is_mjx(monkeypatch):

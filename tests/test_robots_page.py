@@ -1,6 +1,7 @@
 """The steps of results/robots/README.md, in short: from a robot's XML to a tuned plan."""
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 import mpq_jax
+from experiments import tuning_table
 from experiments.robots import file_of
 from experiments.tuning_table import ENTRIES
 from mpq_jax.figures.video import can_render
@@ -83,3 +85,17 @@ def test_untuned_tasks_have_the_physics_of_ours_and_none_of_the_settings():
         assert all(ours.settings[key] == value for key, value in task.settings.items())
         assert not [key for key in task.settings if '_physics.' not in key]
         assert task.agent_settings == {} and task.mjcf == ours.mjcf
+
+
+def test_the_page_shows_the_files_that_run():
+    page = (Path(ROOT) / 'experiments' / 'results' / 'robots' / 'README.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    for robot, block in zip(FILES, blocks, strict=True):
+        assert block in (Path(ROOT) / 'experiments' / 'robots' / f'{robot}.py').read_text()
+    for entry in (ENTRIES[robot] for robot in FILES):
+        assert ' '.join(entry.tuning) in page and f'--hours={entry.hours}' in page
+    rows = json.loads((Path(ROOT) / 'experiments/results/tuning/tuned.json').read_text())['rows']
+    own = tuning_table.markdown([row for row in rows if row['entry'] in FILES])
+    assert own in page and all(row['seeds'][0] == 100 for row in rows)
+    text = (Path(ROOT) / 'experiments' / 'results' / 'tuning' / 'README.md').read_text()
+    assert tuning_table.markdown(rows) in text
