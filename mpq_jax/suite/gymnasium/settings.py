@@ -4,7 +4,7 @@ from typing import Any
 
 LONG_HORIZON = 64
 _ON = 'seeds 0 to 4, tuning starts, first 100 steps, plain MPPI on the true model'
-# Of the others nothing was tried: their settings are a first guess.
+# Of the others nothing was chosen: their settings are a first guess.
 CHOSEN_ON = dict.fromkeys(('InvertedDoublePendulum-v5', 'Reacher-v5', 'HalfCheetah-v5'), _ON)
 
 # Native MuJoCo is what Gymnasium steps. The true model, unless the belief is asked for.
