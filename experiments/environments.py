@@ -56,7 +56,7 @@ ENTRIES = {
         _acting(0.02, 0.5), 'reacher-hard',
     ),
     'double_pendulum': Entry(
-        'gymnasium:InvertedDoublePendulum-v5', 'gymnasium', 8, 32, 1, {}, episodes=40
+        f'{_TASKS}:double_pendulum', 'gymnasium', 6, 32, 1, {}, episodes=200
     ),
     'half_cheetah': Entry('gymnasium:HalfCheetah-v5', 'gymnasium', 8, 32, 1, {}),
 }  # fmt: skip

@@ -27,7 +27,7 @@ _DEFINITIONS = {
     'environment_steps': 'a seed, training alone: none of these agents is tested apart',
     'seconds': 'of all seeds as one batch, without compiling, beside other work: not a benchmark',
     'interval': INTERVAL,
-    'against': 'paired by seed, over all episodes',
+    'against_no_control, mpq_against_it': 'paired by seed, over all episodes',
 }
 
 
@@ -51,12 +51,17 @@ def _rows(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
         for outcome in read_outcomes(directory) if directory.sweep_file.exists() else ():
             horizon = '' if row in ('none', 'softq') else f' H={getattr(entry, _horizon(row))}'
             rows.append({'entry': name, 'agent': label + horizon, **_figures(outcome, entry)})
-    for what, agent in (('no_control', 'no control'), ('mpq', 'MPQ')):
-        others = [each for each in rows if each['agent'].startswith(agent)]
-        for own in rows if others else ():
-            if own is not others[0]:
-                own[f'against_{what}'] = against(_by_seed(own), _by_seed(others[0]))
+    idle, mpq = (_named(rows, agent) for agent in ('no control', 'MPQ'))
+    for own in rows:
+        if idle is not None and own is not idle:
+            own['against_no_control'] = against(_by_seed(own), _by_seed(idle))
+        if mpq is not None and own is not mpq:
+            own['mpq_against_it'] = against(_by_seed(mpq), _by_seed(own))
     return rows
+
+
+def _named(rows: list[dict[str, Any]], agent: str) -> dict[str, Any] | None:
+    return next((row for row in rows if row['agent'].startswith(agent)), None)
 
 
 def _horizon(row: str) -> str:
@@ -103,7 +108,7 @@ def markdown(rows: list[dict[str, Any]], entries: dict[str, Any]) -> str:
             f'seeds from {own[0]["seeds"][0]} on)',
             '',
             '| agent | environment steps | own return | last quarter | in success | against no '
-            'control | against MPQ | s |',
+            'control | MPQ against it | s |',
             '|' + '---|' * 8,
             *('| ' + ' | '.join(_cells(row)) + ' |' for row in own),
             *_published(entries[name].published),
@@ -121,7 +126,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         describe_mean(np.array(row['last_quarter'])),
         '' if np.isnan(share).any() else describe_mean(share, 2),
         row.get('against_no_control', ''),
-        row.get('against_mpq', ''),
+        row.get('mpq_against_it', ''),
         f'{row["seconds"]:.0f}',
     ]
 
