@@ -124,7 +124,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f'{np.mean(row["environment_steps"]):,.0f}',
         describe_mean(np.array(row['own_return'])),
         describe_mean(np.array(row['last_quarter'])),
-        '' if np.isnan(share).any() else describe_mean(share, 2),
+        '' if np.isnan(share).any() else describe_mean(share, 2, row['episodes']),
         row.get('against_no_control', ''),
         row.get('mpq_against_it', ''),
         f'{row["seconds"]:.0f}',

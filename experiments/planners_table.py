@@ -107,9 +107,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     returns = np.array(row['return'])
     digits = 0 if np.abs(returns).mean() > 20 else 1
     successes = ', '.join(
-        describe_mean(np.array(row[name]), 2, row['episodes'] if name != 'success_share' else None)
-        for name in SUCCESSES
-        if name in row
+        describe_mean(np.array(row[name]), 2, row['episodes']) for name in SUCCESSES if name in row
     )
     chosen = ', '.join(f'{k.removeprefix("planner.")} {v:.3g}' for k, v in row['chosen'].items())
     change = f'{np.mean(row["action_change"]):.3f}' if 'action_change' in row else ''
