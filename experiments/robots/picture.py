@@ -33,7 +33,7 @@ def main() -> None:
         for j, frame in enumerate(frames):
             small = Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS)
             sheet.paste(small, (j * width, i * height))
-    sheet.save(FLAGS.out)
+    sheet.quantize(160).save(FLAGS.out, optimize=True)
 
 
 def _row(name: str, tuned: Path) -> list[np.ndarray]:
