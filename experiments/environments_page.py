@@ -108,8 +108,8 @@ def markdown(rows: list[dict[str, Any]], entries: dict[str, Any]) -> str:
             f'seeds from {own[0]["seeds"][0]} on)',
             '',
             '| agent | environment steps | own return | last quarter | in success | against no '
-            'control | MPQ against it | s |',
-            '|' + '---|' * 8,
+            'control | MPQ against it | model steps a seed | s |',
+            '|' + '---|' * 9,
             *('| ' + ' | '.join(_cells(row)) + ' |' for row in own),
             *_published(entries[name].published),
         ]
@@ -127,6 +127,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         '' if np.isnan(share).any() else describe_mean(share, 2, row['episodes']),
         row.get('against_no_control', ''),
         row.get('mpq_against_it', ''),
+        f'{np.mean(row["model_steps"]) / 1e6:.1f} M',
         f'{row["seconds"]:.0f}',
     ]
 
@@ -138,7 +139,7 @@ def _published(task: str) -> list[str]:
         for steps in (min(s for s in by_steps if s > 0), max(by_steps)):
             returns = np.array(by_steps[steps])
             figure = describe_mean(returns)
-            lines.append(f'| {_METHODS[method]}, published | {steps:,} | | {figure} | | | | |')
+            lines.append(f'| {_METHODS[method]}, published | {steps:,} | | {figure} | | | | | |')
     return lines
 
 
