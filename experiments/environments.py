@@ -56,7 +56,16 @@ ENTRIES = {
         _acting(0.02, 0.5), 'reacher-hard',
     ),
     'double_pendulum': Entry(
-        f'{_TASKS}:double_pendulum', 'gymnasium', 6, 32, 1, {}, episodes=200
+        f'{_TASKS}:double_pendulum', 'gymnasium', 6, 32, 1,
+        # Episodes are short at first: a round after five of them.
+        {'learner.episodes_per_round': 5, 'learner.num_states': 512, 'learner.epochs': 40},
+        episodes=100,
+        of_agent={
+            'mppi_short': {'planner.horizon': 10, **_acting(4e-4, 0.02)},
+            'mppi_long': _acting(4e-4, 0.02),
+            'softq': _acting(0.005, 0.05),
+            'mpq': _acting(0.005, 0.05),
+        },
     ),
     'half_cheetah': Entry('gymnasium:HalfCheetah-v5', 'gymnasium', 8, 32, 1, {}),
 }  # fmt: skip

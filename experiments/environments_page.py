@@ -49,8 +49,9 @@ def _rows(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
     for row, label in _ROWS.items():
         directory = SweepDirectory(path / row)
         for outcome in read_outcomes(directory) if directory.sweep_file.exists() else ():
-            horizon = '' if row in ('none', 'softq') else f' H={getattr(entry, _horizon(row))}'
-            rows.append({'entry': name, 'agent': label + horizon, **_figures(outcome, entry)})
+            horizon = outcome.fields.get('planner.horizon')
+            agent = label + ('' if horizon is None else f' H={horizon}')
+            rows.append({'entry': name, 'agent': agent, **_figures(outcome, entry)})
     idle, mpq = (_named(rows, agent) for agent in ('no control', 'MPQ'))
     for own in rows:
         if idle is not None and own is not idle:
@@ -62,10 +63,6 @@ def _rows(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
 
 def _named(rows: list[dict[str, Any]], agent: str) -> dict[str, Any] | None:
     return next((row for row in rows if row['agent'].startswith(agent)), None)
-
-
-def _horizon(row: str) -> str:
-    return 'long' if row == 'mppi_long' else 'short'
 
 
 def _by_seed(row: dict[str, Any]) -> dict[int, float]:
