@@ -10,7 +10,7 @@ import pytest
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics.mujoco_model import load_model
-from mpq_jax.environments.gymnasium_fetch import check_gymnasium, make_gymnasium_systems
+from mpq_jax.environments.registry import system_maker
 from mpq_jax.suite.fetch_push import RESTING_HEIGHT
 from mpq_jax.tasks import load_task
 
@@ -26,7 +26,7 @@ def task():
 
 @pytest.fixture(scope='module')
 def system(task):
-    return make_gymnasium_systems(task, 1)[0]
+    return system_maker('gymnasium').make(task, PhysicsConfig(), 1)[0]
 
 
 def pushing(qpos, goal, noise):
@@ -77,7 +77,7 @@ def test_observation_starts_with_the_environments_own(task, system):
     for action in ([0.5, -1.0, 0.3, 1.0], [1.0, 0.2, 0.0, -1.0]):
         measured = system.step(np.array(action))
         ours = np.asarray(task.observe(measured.reading, measured.state.variables))
-        theirs = system.environment._get_obs()
+        theirs = system.environment.environment._get_obs()
         fingers = np.isin(np.arange(25), (9, 10, 23, 24))
         expected = np.where(fingers, 0.0, theirs['observation'])
         np.testing.assert_allclose(ours[:25], expected, atol=1e-5)
@@ -128,13 +128,13 @@ def test_pushes_end_where_the_environments_do(task, recorded):
 
 
 def test_another_task_has_no_environment_there():
-    with pytest.raises(ConfigError, match=r"task = 'pendulum'.*'fetch_push'"):
-        check_gymnasium(load_task('pendulum'))
+    with pytest.raises(ConfigError, match=r"the task 'pendulum' has no environment of its own"):
+        system_maker('gymnasium').check(load_task('pendulum'), PhysicsConfig())
 
 
 def test_the_stock_environment_asks_for_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'gymnasium_robotics', None)
     with pytest.raises(
-        ConfigError, match=r"real_system = 'gymnasium'.*pip install -e '.\[fetch\]'"
+        ConfigError, match=r"real_system = 'gymnasium'.*pip install 'mpq_jax\[fetch\]'"
     ):
-        check_gymnasium(load_task('fetch_push'))
+        system_maker('gymnasium').check(load_task('fetch_push'), PhysicsConfig())
