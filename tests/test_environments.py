@@ -136,10 +136,14 @@ def test_a_control_step_may_be_several_of_the_environments():
         ('dm_control', None, r"dm_control:ID.*the task 'reacher' has no environment of its own"),
         ('gymnasium:HalfCheetah-v5', None, "the task 'reacher': it has 9 qpos, the task has 2"),
         ('dm_control:reacher-easy', {'control_timestep': 0.03}, r'0\.02 s, goes into.*0\.03 s'),
+        ('dm_control:reacher-easy', {'variables_at': lambda reading, at: at('aim')},
+         "the environment has no body, geom or site 'aim'"),
+        ('dm_control:reacher-easy', {'variables_at': lambda reading, at: np.zeros(2)},
+         r'variables_at returned shapes \(2,\): reset gives variables of \(3,\)'),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_in_a_sentence(name, task, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises((ConfigError, mpq_jax.TaskError), match=said):
         system_maker(name).check(reacher_task(**(task or {})), PhysicsConfig(timestep=0.01))
 
 

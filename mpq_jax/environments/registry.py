@@ -4,6 +4,8 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
+
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.config.run_config import REAL_SYSTEMS
 from mpq_jax.dynamics.mujoco_model import load_model
@@ -72,6 +74,7 @@ def _adapted(name: str) -> SystemMaker:
 
     def check(task: Task, physics: PhysicsConfig) -> None:
         for system in make(task, physics, 1):
+            system.reset(jax.random.key(0))
             system.close()  # type: ignore[attr-defined]
 
     return SystemMaker(make, check, most=24, guarded=True)

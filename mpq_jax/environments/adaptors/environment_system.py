@@ -1,17 +1,18 @@
 """An environment behind the protocol of real systems: sizes, time steps, actions, own rewards."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
-from mpq_jax.base.validation import ConfigError
+from mpq_jax.base.validation import ConfigError, TaskError
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import State
 from mpq_jax.environments.adaptors.environment import Environment
 from mpq_jax.environments.native_system import NativeSystem, make_native_systems
 from mpq_jax.environments.real_system import EpisodeEnded, Measurement
-from mpq_jax.tasks import Task
+from mpq_jax.tasks import Reading, Task
 
 FETCH_PUSH = 'FetchPush-v4'  # of the task `fetch_push`, by an adaptor of its own
 
@@ -46,9 +47,24 @@ class EnvironmentSystem:
         start = self._shadow.began_at(place, variables)
         if self.task.variables_at is None:
             return start
-        found = self.task.variables_at(start.reading, self.environment.position_of)
-        typed = jax.tree.map(lambda x, like: np.asarray(x, like.dtype), found, variables)
-        return self._shadow.began_at(place, typed)
+        return self._shadow.began_at(place, self._found(start.reading, variables))
+
+    def _found(self, reading: Reading, like: Any) -> Any:
+        """What the task makes of the environment's start; of the shapes of its own variables."""
+        assert self.task.variables_at is not None
+        blame = f'task {self.task.name!r}: variables_at'
+        try:
+            found = self.task.variables_at(reading, self.environment.position_of)
+        except KeyError as error:
+            raise TaskError(
+                f'{blame}: the environment has no body, geom or site {error}'
+            ) from error
+        shapes, wanted = (
+            jax.tree.map(np.shape, tree, is_leaf=lambda x: x is None) for tree in (found, like)
+        )
+        if shapes != wanted:
+            raise TaskError(f'{blame} returned shapes {shapes}: reset gives variables of {wanted}')
+        return jax.tree.map(lambda x, one: np.asarray(x, one.dtype), found, like)
 
     def step(self, action: np.ndarray) -> Measurement:
         if self._over:
