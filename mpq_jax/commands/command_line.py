@@ -35,7 +35,11 @@ _SHORTHANDS = {
 
 def define_run_flags(num_seeds: bool = True) -> None:
     """The flags that describe a run. None means: as the preset says."""
-    flags.DEFINE_string('task', None, 'registered name, or module:factory of your own')
+    flags.DEFINE_string(
+        'task',
+        None,
+        'registered name, gymnasium:ID, playground:Name, or module:factory of your own',
+    )
     flags.DEFINE_string('agent', None, "'mpq', 'mppi', 'softq', or 'none': no control")
     flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
     define_planner_flag()
@@ -48,7 +52,10 @@ def define_run_flags(num_seeds: bool = True) -> None:
     flags.DEFINE_string('planner_backend', None, "the planner's physics: 'mjx', or 'mujoco'")
     flags.DEFINE_string('q_data', None, "what Q learns from: 'real', or 'dr': randomised models")
     flags.DEFINE_string(
-        'real_system', None, "'simulated', or step by step: 'mujoco', or 'gymnasium' (fetch_push)"
+        'real_system',
+        None,
+        "'simulated', or step by step: 'mujoco', 'gymnasium[:ID]', 'dm_control:domain-task', "
+        "'playground[:Name]'",
     )
     flags.DEFINE_multi_string('set', [], 'any config field: --set planner.temperature=0.3')
 
