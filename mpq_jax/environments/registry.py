@@ -9,7 +9,11 @@ import jax
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.config.run_config import REAL_SYSTEMS
 from mpq_jax.dynamics.mujoco_model import load_model
-from mpq_jax.environments.adaptors.environment_system import FETCH_PUSH, make_systems
+from mpq_jax.environments.adaptors.environment_system import (
+    FETCH_PUSH,
+    EnvironmentSystem,
+    own_identity,
+)
 from mpq_jax.environments.native_system import make_native_systems
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.tasks import Task
@@ -66,11 +70,13 @@ def _adapted(name: str) -> SystemMaker:
     """Few at once: each environment has a model of its own, and most hold Python's lock."""
 
     def make(task: Task, physics: PhysicsConfig, count: int) -> Sequence[RealSystem]:
-        fetch = name == 'gymnasium' and task.name == 'fetch_push'
-        full = f'gymnasium:{FETCH_PUSH}' if fetch else name
-        module, adaptor = _ADAPTORS.get(full, _ADAPTORS[name.partition(':')[0]])
+        kind, colon, given = name.partition(':')
+        identity = given if colon else own_identity(task, kind)
+        module, adaptor = _ADAPTORS.get(f'{kind}:{identity}', _ADAPTORS[kind])
         adaptors = importlib.import_module(f'mpq_jax.environments.adaptors.{module}')
-        return make_systems(getattr(adaptors, adaptor), task, physics, name, count)
+        environments = [getattr(adaptors, adaptor)(identity, name) for _ in range(count)]
+        shadows = make_native_systems(task, physics, count)
+        return [EnvironmentSystem(*each, name) for each in zip(environments, shadows, strict=True)]
 
     def check(task: Task, physics: PhysicsConfig) -> None:
         for system in make(task, physics, 1):

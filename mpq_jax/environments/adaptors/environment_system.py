@@ -1,16 +1,14 @@
 """An environment behind the protocol of real systems: sizes, time steps, actions, own rewards."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
 from mpq_jax.base.validation import ConfigError, TaskError
-from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import State
 from mpq_jax.environments.adaptors.environment import Environment
-from mpq_jax.environments.native_system import NativeSystem, make_native_systems
+from mpq_jax.environments.native_system import NativeSystem
 from mpq_jax.environments.real_system import EpisodeEnded, Measurement
 from mpq_jax.tasks import Reading, Task
 
@@ -114,26 +112,6 @@ def _steps(task: Task, environment: Environment, name: str) -> int:
             'times',
         )
     return round(ratio)
-
-
-def make_systems(
-    make: Callable[[str, str], Environment],
-    task: Task,
-    physics: PhysicsConfig,
-    name: str,
-    count: int,
-) -> list[EnvironmentSystem]:
-    """So many systems; `make(identity, name)` makes an environment.
-
-    Raises:
-      ConfigError: there is no such environment, or it does not fit the task.
-      TaskError: the task has no MJCF.
-    """
-    kind, colon, identity = name.partition(':')
-    if not colon:
-        identity = own_identity(task, kind)
-    shadows = make_native_systems(task, physics, count)
-    return [EnvironmentSystem(make(identity, name), shadow, name) for shadow in shadows]
 
 
 def own_identity(task: Task, kind: str) -> str:
