@@ -45,13 +45,44 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     mj_model = load_model(task, physics)
     _warn_of_slow_compiling(task, mj_model)
     warp = WarpPhysics(task, mj_model, physics) if physics.impl == 'warp' else None
-    put = functools.partial(_put, task, warp)
-    nominal = put(mj_model)
     data = _Data(mj_model, warp)
-    control_of, poses_of = control_law(task, mj_model), mocap_law(task, mj_model)
-    randomized = _RandomizedLeaves(task, mj_model, put)
-    timestep = mj_model.opt.timestep
-    num_steps = physics_steps_per_control(task, mj_model)
+    randomized = _RandomizedLeaves(task, mj_model, functools.partial(_put, task, warp))
+    physics_step, read = _physics_of(task, mj_model, warp, data, randomized)
+    control_step = functools.partial(_control_step, task, mj_model, data)
+    simulator = Simulator(
+        task=task,
+        backend='mjx',
+        action_size=mj_model.nu,
+        steps_per_control=physics_steps_per_control(task, mj_model),
+        num_activations=mj_model.na,
+        trajectory_bytes=data.trajectory_bytes,
+        step=control_step(physics_step),
+        read=read,
+        make_models=randomized.stack,
+    )
+    if warp:  # a call into Warp: there is nothing to take apart
+        return dataclasses.replace(simulator, form=warp.description)
+    model = simulator.true_model()
+    state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
+    control = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
+    poses = jax.eval_shape(mocap_law(task, mj_model), state.variables)
+    examples = model, state, control, poses
+    form = written_out(specialize(physics_step, *examples), physics.straight_line, *examples)
+    return dataclasses.replace(
+        simulator,
+        step=control_step(form.step),
+        read=specialize(read, model, state),
+        form=form.description,
+    )
+
+
+def _physics_of(
+    task: Task, mj_model: mujoco.MjModel, warp: WarpPhysics | None, data: '_Data',
+    randomized: '_RandomizedLeaves',
+) -> tuple[Callable, Callable]:  # fmt: skip
+    """One physics step, and the reading of a state from which none is taken."""
+    nominal = _put(task, warp, mj_model)
+    timestep, poses_of = mj_model.opt.timestep, mocap_law(task, mj_model)
 
     def computed(by, blank, leaves, state: State, control, poses):
         return by(randomized.merge(nominal, leaves), data.of(blank, state, control, poses))
@@ -70,17 +101,6 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         following = State(qpos, qvel, after.act, after.qacc_warmstart, state.variables)
         return following, after.sensordata
 
-    def step(leaves, state: State, action):  # of physics steps that are folded below
-        held = control_of(state.qpos, state.qvel, action), poses_of(state.variables)
-        if num_steps == 1:
-            following, sensordata = folded_step(leaves, state, *held)
-        else:
-            following, all_sensordata = jax.lax.scan(
-                lambda state, _: folded_step(leaves, state, *held), state, length=num_steps
-            )
-            sensordata = all_sensordata[0]
-        return following, data.reading(state, sensordata)
-
     def read(leaves, state: State) -> Reading:
         if not data.sensors:
             return Reading(state.qpos, state.qvel, {})
@@ -88,29 +108,28 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         here = forwarded(leaves, state._replace(variables=()), *held)
         return data.reading(state, here.sensordata)
 
-    simulator = Simulator(
-        task=task,
-        backend='mjx',
-        action_size=mj_model.nu,
-        steps_per_control=num_steps,
-        num_activations=mj_model.na,
-        trajectory_bytes=data.trajectory_bytes,
-        step=step,
-        read=read,
-        make_models=randomized.stack,
-    )
-    if warp:  # a call into Warp: there is nothing to take apart
-        folded_step = physics_step
-        return dataclasses.replace(simulator, form=warp.description)
-    model = simulator.true_model()
-    state = jax.eval_shape(lambda: simulator.state(task.reset(jax.random.key(0))))
-    control = jax.ShapeDtypeStruct((mj_model.nu,), jnp.float32)
-    examples = model, state, control, jax.eval_shape(poses_of, state.variables)
-    form = written_out(specialize(physics_step, *examples), physics.straight_line, *examples)
-    folded_step = form.step
-    return dataclasses.replace(
-        simulator, read=specialize(read, model, state), form=form.description
-    )
+    return physics_step, read
+
+
+def _control_step(
+    task: Task, mj_model: mujoco.MjModel, data: '_Data', physics_step: Callable
+) -> Callable:
+    """A simulator's `step`: so many physics steps, controls and mocap bodies held."""
+    control_of, poses_of = control_law(task, mj_model), mocap_law(task, mj_model)
+    num_steps = physics_steps_per_control(task, mj_model)
+
+    def step(leaves, state: State, action):
+        held = control_of(state.qpos, state.qvel, action), poses_of(state.variables)
+        if num_steps == 1:
+            following, sensordata = physics_step(leaves, state, *held)
+        else:
+            following, all_sensordata = jax.lax.scan(
+                lambda state, _: physics_step(leaves, state, *held), state, length=num_steps
+            )
+            sensordata = all_sensordata[0]
+        return following, data.reading(state, sensordata)
+
+    return step
 
 
 def _warn_of_slow_compiling(task: Task, mj_model: mujoco.MjModel) -> None:
