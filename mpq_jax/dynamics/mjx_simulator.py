@@ -45,9 +45,10 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
     mj_model = load_model(task, physics)
     _warn_of_slow_compiling(task, mj_model)
     warp = WarpPhysics(task, mj_model, physics) if physics.impl == 'warp' else None
+    nominal = _put(task, warp, mj_model)  # says what MJX does not support
     data = _Data(mj_model, warp)
     randomized = _RandomizedLeaves(task, mj_model, functools.partial(_put, task, warp))
-    physics_step, read = _physics_of(task, mj_model, warp, data, randomized)
+    physics_step, read = _physics_of(task, mj_model, warp, data, randomized, nominal)
     control_step = functools.partial(_control_step, task, mj_model, data)
     simulator = Simulator(
         task=task,
@@ -78,10 +79,9 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
 
 def _physics_of(
     task: Task, mj_model: mujoco.MjModel, warp: WarpPhysics | None, data: '_Data',
-    randomized: '_RandomizedLeaves',
+    randomized: '_RandomizedLeaves', nominal: mjx.Model,
 ) -> tuple[Callable, Callable]:  # fmt: skip
     """One physics step, and the reading of a state from which none is taken."""
-    nominal = _put(task, warp, mj_model)
     timestep, poses_of = mj_model.opt.timestep, mocap_law(task, mj_model)
 
     def computed(by, blank, leaves, state: State, control, poses):
