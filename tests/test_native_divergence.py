@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import mujoco
 import numpy as np
 import pytest
 
@@ -87,6 +88,7 @@ def test_a_run_counts_its_steps_up_to_there_and_says_it_once(tmp_path, monkeypat
     """On a real system and in planning; no file is dropped where the process runs."""
     monkeypatch.chdir(tmp_path)
     mpq_jax.register_task('unstable', unstable_task)
+    mujoco.set_mju_user_warning(lambda text: None)  # as dm_control does when it is imported
     fields = {
         'num_seeds': 2, 'episodes': 2, 'planner.horizon': 2, 'planner.num_samples': 4,
         'belief.num_draws': 1, 'planner_physics.backend': 'mujoco',

@@ -24,13 +24,13 @@ class _Heard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._count, self._first = 0, ''
-        self._listening = False
 
     def listen(self) -> None:
-        """From here on warnings come here; nothing is printed or logged by MuJoCo itself."""
-        if not self._listening:
-            mujoco.set_mju_user_warning(self._note)
-            self._listening = True
+        """From here on warnings come here; nothing is printed or logged by MuJoCo itself.
+
+        Again wherever something is about to step: dm_control takes the callback when imported.
+        """
+        mujoco.set_mju_user_warning(self._note)
 
     def take(self) -> tuple[int, str]:
         """How many since the last call, and the first of them."""

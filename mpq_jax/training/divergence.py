@@ -105,6 +105,7 @@ class PhysicsWarnings:
 
     def __init__(self, say: Callable[[str], None]):
         self._say, self._said = say, False
+        heard.listen()
 
     def in_episode(self, episode: int) -> int:
         """How many there were since the last time."""
