@@ -44,7 +44,11 @@ def define_run_flags(num_seeds: bool = True) -> None:
     flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
     define_planner_flag()
     flags.DEFINE_integer('horizon', None, 'H, actions in a plan')
-    flags.DEFINE_string('planner_model', None, "what the planner knows: 'biased' or 'true'")
+    flags.DEFINE_string(
+        'planner_model',
+        None,
+        "what the planner knows: 'biased' draws, the 'true' model; or fits: 'learned', 'residual'",
+    )
     if num_seeds:
         flags.DEFINE_integer('num_seeds', None, 'seeds, run as one batch')
     flags.DEFINE_integer('episodes', None, 'training episodes a seed')

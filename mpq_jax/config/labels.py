@@ -7,6 +7,7 @@ from mpq_jax.config.agents import AGENTS
 from mpq_jax.config.fields import get_field
 from mpq_jax.config.run_config import Config
 
+_MODELS = {'true': ', true model', 'learned': ', learned model', 'residual': ', corrected model'}
 NO_CONTROL = AGENTS['none'].label
 
 
@@ -34,7 +35,7 @@ def agent_label(config: Config | Mapping[str, Any]) -> str:
     agent, horizon = agent_name(str(config.get('agent', 'agent'))), config.get('planner.horizon')
     planner = config.get('planner.name') or 'mppi'
     with_planner = '' if planner == 'mppi' else f' by {planner}'
-    model = ', true model' if config.get('planner_model') == 'true' else ''
+    model = _MODELS.get(str(config.get('planner_model')), '')
     data = ', DR data' if config.get('q_data') == 'dr' else ''
     return f'{agent}{with_planner} H={horizon}{model}{data}'
 

@@ -96,10 +96,7 @@ def fit(
     held = jnp.int32(config.holdout * data.size)  # the first rows of `shuffled`
     size = data.size - held
     draw_key, epochs_key = jax.random.split(key)
-    drawn = jnp.arange(count) % jnp.maximum(size, 1)
-    if config.bootstrap:
-        drawn = jax.random.randint(draw_key, (count,), 0, jnp.maximum(size, 1))
-    rows = shuffled[jnp.minimum(held + drawn, count - 1)]
+    rows = seen_rows(config, shuffled, held, size, draw_key)
     descend = functools.partial(_epoch, config, network, inputs, targets, rows, size)
     judge = functools.partial(_score, config, network, inputs, targets, shuffled, held)
     state = state._replace(member=Member(state.member.params, scales))
@@ -125,6 +122,15 @@ def fit(
     _, _, _, best, score, loss = jax.lax.while_loop(going, once, carry)
     holdout_loss = jnp.where(held > 0, judge(best.member.params)[1], jnp.nan)
     return Fitted(best, loss, holdout_loss, score)
+
+
+def seen_rows(config: DynamicsConfig, shuffled: jax.Array, held, size, key) -> jax.Array:
+    """Rows `[C]`, of which a member sees the first `size`: those after `held`, or drawn of them."""
+    count = len(shuffled)
+    drawn = jnp.arange(count) % jnp.maximum(size, 1)
+    if config.bootstrap:
+        drawn = jax.random.randint(key, (count,), 0, jnp.maximum(size, 1))
+    return shuffled[jnp.minimum(held + drawn, count - 1)]
 
 
 def _first_shuffled(key: jax.Array, count: int, size: jax.Array) -> jax.Array:

@@ -24,6 +24,10 @@ _LABELS = {
     'q_loss': 'loss of Q',
     'effective_sample_size': 'effective sample size',
     'action_change': 'mean squared change of the action',
+    'model_loss': 'negative log-likelihood of the learned model',
+    'model_holdout_loss': 'the same on held-out data',
+    'model_coverage': 'share of outcomes in the predicted 90 % band',
+    'model_error': "the model's error H - 1 steps ahead (1: as if nothing moved)",
     'target_effective_sample_size': "effective sample size of Q's targets",
 }
 _SEED_VALUES = 60_000  # of one measure, beyond which many seeds are not drawn one by one

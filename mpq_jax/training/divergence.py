@@ -19,11 +19,14 @@ _READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv
 
 def count_restores(metrics: Metrics, counters: Counters) -> str:
     """Counts the members whose round was undone (see `Programs.learn`); a message if some were."""
-    parts = [(metrics.q_loss, 'q_restores', 'Q')]
-    if metrics.dynamics:
-        parts.append((metrics.dynamics['model_loss'], 'model_restores', 'the learned model'))
+    of_models = metrics.dynamics['model_loss'] if metrics.dynamics else ()
     said = []
-    for loss, column, name in parts:
+    for loss, column, name in (
+        (metrics.q_loss, 'q_restores', 'Q'),
+        (of_models, 'model_restores', 'the learned model'),
+    ):
+        if isinstance(loss, tuple):  # none is learned
+            continue
         diverged = ~np.isfinite(np.asarray(loss, float)) & (counters['env_steps'] > 0)
         if diverged.any():
             counters[column] += diverged

@@ -81,7 +81,22 @@ def coordinates_of(task: Task) -> Coordinates:
         nq, nv = model.nq, model.nv
         rows = zip(model.jnt_type, model.jnt_qposadr, model.jnt_dofadr, strict=True)
         joints = [(int(kind), int(place), int(dof)) for kind, place, dof in rows]
-    return Coordinates(nq, nv, _features_of(task, joints), *_places(joints))
+    features = _features_of(task, joints)
+    _check_features(task, features)
+    return Coordinates(nq, nv, features, *_places(joints))
+
+
+def _check_features(task: Task, features: Callable[[State], jax.Array]) -> None:
+    def first():
+        start = task.reset(jax.random.key(0))
+        none = jnp.zeros(0), jnp.zeros(jnp.shape(start.qvel))
+        return features(
+            State(jnp.asarray(start.qpos), jnp.asarray(start.qvel), *none, start.variables)
+        )
+
+    shape = jax.eval_shape(first).shape
+    if len(shape) != 1 or not shape[0]:
+        raise TaskError(f'task {task.name!r}: dynamics_features gives {shape}, not one axis [n]')
 
 
 def _features_of(task: Task, joints: list[tuple[int, int, int]]) -> Callable[[State], jax.Array]:

@@ -111,11 +111,16 @@ def make_learned_simulator(
         steps_per_control=physics.steps_per_control if corrects else 1,
         trajectory_bytes=max(1, config.particles) * (8 * config.hidden_width + 64),
         step=step,
-        read=lambda model, state: physics.read(model.physics, state),
+        read=lambda model, state: physics.read(_physics_in(model), state),
         particles=functools.partial(_particles, dynamics),
         num_particles=config.particles,
         dynamics=dynamics,
     )
+
+
+def _physics_in(model: Ensemble | Model) -> Model:
+    """Of a network; or as they are, which is what `true_model` gives."""
+    return model.physics if isinstance(model, Ensemble) else model
 
 
 def _particles(
