@@ -12,7 +12,7 @@ from mpq_jax.evaluation.loading import load_run
 from mpq_jax.learning import learned_dynamics
 from mpq_jax.runs.metrics import WALL_TIME_COLUMNS, read_rows, read_table
 from mpq_jax.tasks.task import RandomizedParameter
-from tests.conftest import lq_task, tiny_lq_config
+from tests.conftest import lq_task, tiny_config, tiny_lq_config
 
 SMALL = {
     'planner_model': 'learned',
@@ -126,6 +126,35 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(runs, agent, model, tmp_path):
     mpq_jax.train(config_of(agent, episodes=2, **fields), tmp_path / 'part')
     resumed = mpq_jax.train(config_of(agent, **fields), tmp_path / 'part', resume=True)
     assert rows_of(resumed) == rows_of(runs(agent, model))
+
+
+def test_nothing_is_traced_again_after_the_first_rounds(tmp_path):
+    """Features that count their traces: as many after three episodes as after five."""
+    counts = []
+    for episodes in (3, 5):
+        traces = []
+
+        def features(qpos, qvel, variables, traces=traces):
+            traces.append(1)
+            return qpos
+
+        task = dataclasses.replace(lq_task(), dynamics_features=features)
+        mpq_jax.register_task('counting_features', lambda task=task: task)
+        config = config_of(task='counting_features', episodes=episodes, num_seeds=1)
+        mpq_jax.train(config, tmp_path / str(episodes))
+        counts.append(len(traces))
+    assert counts[0] == counts[1] > 0
+
+
+def test_a_system_that_is_driven_from_outside_teaches_as_well(tmp_path):
+    """Native MuJoCo, step by step; random actions first, a plan on what they taught then."""
+    pendulum = {'real_system': 'mujoco', 'episodes': 2, 'num_seeds': 1, 'planner_model': 'learned'}
+    sizes = {name: value for name, value in SMALL.items() if name.startswith('dynamics')}
+    fields = pendulum | sizes | {'training.validation_episodes': 0, 'planner.num_samples': 4}
+    run = mpq_jax.train(tiny_config(agent='mppi', **fields), tmp_path / 'run')
+    rows = read_rows(run.metrics_file)
+    assert [row['random_actions'] for row in rows] == ['1', '0']
+    assert float(rows[0]['action_change']) > 0.5 and float(rows[1]['model_error']) > 0
 
 
 def test_a_fit_that_diverges_is_put_back_and_counted(tmp_path, capsys, monkeypatch):
