@@ -20,7 +20,7 @@ from mpq_jax.benchmarks.suite import Case
 from mpq_jax.benchmarks.works import make_contenders
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.tasks import keep_tasks, load_task
-from mpq_jax.tasks.registry import BUILT_IN
+from mpq_jax.tasks.registry import OF_THE_PAPER
 from tests.conftest import lq_task
 from tests.entry_points import ROOT, run
 
@@ -50,7 +50,7 @@ def wrong():
 @pytest.mark.parametrize('on_gpu', [False, True])
 def test_every_task_and_backend_is_there_or_said_to_be_left_out(on_gpu):
     cases = suite.make_cases(on_gpu)
-    for task in BUILT_IN:
+    for task in OF_THE_PAPER:
         mine = [case for case in cases if case.cell.task == task]
         assert {'plan', 'targets', 'acting', 'numerics'} <= {case.work for case in mine}
         for case in mine:
@@ -75,7 +75,7 @@ def test_slow_compilations_are_left_out_on_a_cpu_unless_they_are_wanted():
 def test_a_gpu_gets_large_plans_many_seeds_and_a_sweep_in_parts(monkeypatch, warp):
     monkeypatch.setattr(suite.importlib.util, 'find_spec', lambda name: warp)
     cases = suite.make_cases(True)
-    for task in BUILT_IN:
+    for task in OF_THE_PAPER:
         plans = [case.cell for case in cases if case.cell.task == task and case.work == 'plan']
         assert max(cell.num_samples for cell in plans) == 65536
         assert max(cell.num_states for cell in plans) == 256

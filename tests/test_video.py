@@ -16,7 +16,7 @@ from mpq_jax.tasks import load_task, register_task
 from tests.conftest import lq_task, tiny_config
 
 needs_gl = pytest.mark.skipif(not video.can_render(), reason='no GL library works here')
-DRAWN = ('pendulum', 'ball_in_cup', 'fetch_push', 'franka_drawer')
+DRAWN = ('pendulum', 'cartpole_swingup', 'ball_in_cup', 'fetch_push', 'franka_drawer')
 
 
 def some_motion(task, steps=5):

@@ -11,7 +11,7 @@ from mpq_jax.benchmarks.contenders import PHYSICS, Cell, physics_of
 from mpq_jax.dynamics import compiles_slowly, is_free
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.tasks import keep_tasks, load_task
-from mpq_jax.tasks.registry import BUILT_IN
+from mpq_jax.tasks.registry import BUILT_IN, OF_THE_PAPER
 
 SMALL = tuple(f'{small_models.__name__}:{name}' for name in small_models.NAMES)
 # 'plan': one iteration; 'targets': a learning round's; 'acting': a control step of the MPQ agent;
@@ -55,7 +55,7 @@ def make_cases(
 
     Args:
       on_gpu: the sizes of a GPU, or those of a CPU.
-      tasks: None: the built-in ones and the small models.
+      tasks: None: the paper's four and the small models.
       backends: of `PHYSICS`, where a task has them; None: what makes sense on the device.
       everything: MJX too where a CPU compiles for minutes.
 
@@ -63,7 +63,7 @@ def make_cases(
       ConfigError, TaskError: a task or backend that there is none of.
     """
     cases = []
-    for task in tasks or [*BUILT_IN, *SMALL]:
+    for task in tasks or [*OF_THE_PAPER, *SMALL]:
         chosen, left_out = _backends(task, on_gpu, backends, everything)
         for work, samples, horizon, states in _sizes(task, on_gpu):
             if chosen:

@@ -36,9 +36,9 @@ def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') ->
     Args:
       task: registered name or `module:factory`.
       agent: 'mpq', 'mppi', 'softq', or 'none': no control at all, what the others are held against.
-      name: 'default' (the task's own settings), or one of the task's presets; the built-in
+      name: 'default' (the task's own settings), or one of the task's presets; the paper's four
         tasks have 'paper' (Table 3 to the letter, fresh targets for every minibatch) and
-        'paper_learning' (their own settings, but Q learns as in 'paper').
+        'paper_learning' (their own settings, but Q learns as in 'paper'), the cartpole 'pets'.
 
     Raises:
       ConfigError, TaskError: an unknown agent, preset or task.
