@@ -111,6 +111,25 @@ PETS = {
     'planner.convention': 'new_mean',
     'planner.covariance_floor': 4.4e-4,
     'planner.discount': 1.0,
+    # Its model, where that is learned: twenty particles on five networks, a TFLOP a control step.
+    'learner.buffer_capacity': 10_000,
+    'dynamics.hidden_layers': 3,
+    'dynamics.hidden_width': 500,
+    'dynamics.particles': 20,
+    'dynamics.epochs': 5,
+    'dynamics.holdout': 0.0,
+    'dynamics.scaled_targets': False,
+}
+
+# What of it can be left out on two cores: chosen on seeds 0 to 9 (BUILD_NOTES.md).
+PETS_SMALL = PETS | {
+    'planner.num_samples': 200,
+    'planner.iterations': 3,
+    'dynamics.hidden_width': 200,
+    'dynamics.particles': 5,
+    'dynamics.epochs': 50,
+    'dynamics.holdout': 0.1,
+    'dynamics.scaled_targets': True,
 }
 
 
@@ -130,7 +149,7 @@ def make_task() -> Task:
         ),
         set_parameters=set_parameters,
         settings=SETTINGS,
-        presets={'pets': PETS},
+        presets={'pets': PETS, 'pets_small': PETS_SMALL},
         agent_settings={'mppi': MPPI},
         settings_chosen_on='MPPI: seeds 0 to 9, tuning starts, the true model; MPQ: untuned',
         long_horizon=26,
