@@ -47,7 +47,7 @@ def field_label(fields: Mapping[str, Any]) -> str:
     """
     parts = [f'{name.split(".")[-1]}={value}' for name, value in fields.items()]
     if is_no_control(fields):
-        unused = ('agent', 'planner', 'learner', 'q_data')
+        unused = ('agent', 'planner', 'learner', 'dynamics', 'q_data')
         kept = [p for n, p in zip(fields, parts, strict=True) if not n.startswith(unused)]
         parts = [NO_CONTROL, *kept]
     return ', '.join(parts)
