@@ -213,6 +213,12 @@ def test_what_does_not_go_together_is_refused_by_name(fields, named):
         config_of(**fields).validate()
 
 
+def test_too_few_data_are_refused_by_name(tmp_path):
+    config = config_of(**{'dynamics.batch_size': 10})  # one is held out
+    with pytest.raises(mpq_jax.ConfigError, match=r'dynamics\.random_episodes = 1 .* 9 trans'):
+        mpq_jax.train(config, tmp_path / 'run')
+
+
 def test_features_of_another_kind_are_refused(tmp_path):
     task = dataclasses.replace(lq_task(), dynamics_features=lambda q, v, _: jnp.ones((2, 2)))
     mpq_jax.register_task('odd', lambda: task)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import jax
 
 from mpq_jax.base.validation import ConfigError
-from mpq_jax.config import Batch, Config
+from mpq_jax.config import Batch, Config, DynamicsConfig
 from mpq_jax.dynamics import Simulator, for_planner, make_simulator, steps_per_control
 from mpq_jax.dynamics.learned import make_learned_simulator
 from mpq_jax.dynamics.randomization import prior_range
@@ -42,7 +42,20 @@ def check(batch: Batch) -> Task:
     for member in batch.configs():
         for parameter in task.parameters:
             prior_range(parameter, member.belief)
+        if config.learns_dynamics:
+            _check_data(member.dynamics, task)
     return task
+
+
+def _check_data(dynamics: DynamicsConfig, task: Task) -> None:
+    """Raises ConfigError where random episodes would not fill one minibatch."""
+    seen = int(dynamics.random_episodes * task.episode_steps * (1.0 - dynamics.holdout))
+    if seen < dynamics.batch_size:
+        raise ConfigError(
+            'dynamics.random_episodes', dynamics.random_episodes,
+            f'enough for dynamics.batch_size = {dynamics.batch_size}: they give {seen} transitions '
+            f'that are not held out, {task.episode_steps} steps each',
+        )  # fmt: skip
 
 
 def count_work(runs: Config | Batch) -> Workload:
