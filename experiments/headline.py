@@ -1,7 +1,8 @@
 """The README's table of results: python -m experiments.headline [--tasks=...] [--run_dir=...].
 
 No control, plain MPPI, SoftQ and MPQ on every built-in task, on seeds that no setting was chosen
-on; the baselines with their own temperature, and with Table 3's. Each task is a sweep in a
+on; the baselines with their own temperature, and with Table 3's; MPPI with MPQ's noise too where
+that is another. Each task is a sweep in a
 directory of its own below --run_dir, so the same command goes on where it was stopped; the table is
 written after every agent. --draw_only runs nothing.
 """
@@ -93,6 +94,19 @@ def _run(task: str, path: Path, console: Console) -> None:
             where = path / headline_table.with_table_3(task)
             _extend(where, with_table_3, _points(task, agent), console)
             headline_table.write(path, _test_episodes(), console)
+    noise = _noise_of_mpq(task) if 'mppi' in FLAGS.agents else {}
+    if noise:
+        where = path / headline_table.with_noise_of_mpq(task)
+        _extend(where, fixed | noise, _points(task, 'mppi'), console)
+        headline_table.write(path, _test_episodes(), console)
+
+
+def _noise_of_mpq(task: str) -> Fields:
+    """Of its preset, where plain MPPI's has another."""
+    ours, plain = (preset(task, agent) for agent in ('mpq', 'mppi'))
+    names = ('planner.noise', 'planner.knots')
+    noise = {name: get_field(ours, name) for name in names}
+    return noise if noise['planner.noise'] != get_field(plain, 'planner.noise') else {}
 
 
 def _extend(path: Path, fixed: Fields, points: list[Fields], console: Console) -> None:

@@ -49,11 +49,12 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     """
     rows = []
     for task, count in test_episodes.items():
-        found = [SweepDirectory(path / name) for name in (task, with_table_3(task))]
+        names = (task, with_table_3(task), with_noise_of_mpq(task))
+        found = [SweepDirectory(path / name) for name in names]
         own = [(d, o) for d in found if d.sweep_file.exists() for o in read_outcomes(d)]
         own.sort(key=lambda pair: _ORDER.index(pair[1].fields['agent']))
         rows += _rows(task, own, count, console)
-        _draw(task, [outcome for _, outcome in own], path)
+        _draw(task, own, path)
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
     write_atomically(path / 'headline.json', json.dumps(content, indent=1) + '\n')
     text = headline_text.markdown(rows)
@@ -64,6 +65,11 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
 def with_table_3(task: str) -> str:
     """The sweep of a task's baselines with Table 3's temperature."""
     return f'{task}_table_3_temperature'
+
+
+def with_noise_of_mpq(task: str) -> str:
+    """The sweep of plain MPPI with the noise that MPQ's preset has."""
+    return f'{task}_noise_of_mpq'
 
 
 def _rows(
@@ -85,7 +91,8 @@ def _rows(
                 'task': task,
                 'chosen_on': load_task(task).settings_chosen_on,
                 **outcome.fields,
-                'temperature': _temperature(directory, outcome),
+                'temperature': _setting(directory, outcome, 'planner.temperature'),
+                'noise': _setting(directory, outcome, 'planner.noise'),
                 'seeds': outcome.seeds,
                 'episodes': tables['return'].shape[1],
                 'training': {name: _figure(table, name) for name, table in tables.items()},
@@ -110,16 +117,18 @@ def _cells(directory: SweepDirectory, outcome: Outcome) -> list[RunDirectory]:
     ]
 
 
-def _temperature(directory: SweepDirectory, outcome: Outcome) -> float:
-    return get_field(_cells(directory, outcome)[0].read_config(), 'planner.temperature')
+def _setting(directory: SweepDirectory, outcome: Outcome, name: str) -> Any:
+    return get_field(_cells(directory, outcome)[0].read_config(), name)
 
 
-def _draw(task: str, outcomes: list[Outcome], path: Path) -> None:
+def _draw(task: str, found: list[tuple[SweepDirectory, Outcome]], path: Path) -> None:
     """Learning curves of the agents with their own temperature, beside the paper's."""
     measure = 'return' if load_task(task).success is None else 'success'
     curves: dict[str, np.ndarray] = {}
-    for outcome in outcomes:
-        curves.setdefault(agent_label(outcome.fields), outcome.tables[measure])
+    for directory, outcome in found:
+        other = directory.path.name == with_noise_of_mpq(task)
+        noise = f', {_setting(directory, outcome, "planner.noise")}' if other else ''
+        curves.setdefault(agent_label(outcome.fields) + noise, outcome.tables[measure])
     if curves:
         theirs = comparison.labelled(published.training_curves(task))
         plots.learning_curve(curves, path / f'{task}.png', task, theirs, measure)

@@ -44,7 +44,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         ]
         shown = {row['agent']: row for row in reversed(of_task)} | {'mppi': mppi[0]}
         cells = [_brief(shown['none']), _brief(mppi[0])]
-        cells.append(_brief(mppi[1]) if len(mppi) > 1 else 'the same')
+        with_table_3 = [row for row in mppi if row['temperature'] != mppi[0]['temperature']]
+        cells.append(_brief(with_table_3[0]) if with_table_3 else 'the same')
         cells += [_brief(shown['softq']), _brief(mpq), _paper(mpq)]
         sizes = f'{len(mpq["seeds"])} seeds x {mpq["episodes"]}, H={horizon}'
         lines.append('| ' + ' | '.join([f'{task}, {sizes}', *cells]) + ' |')
@@ -93,6 +94,7 @@ def _line(row: dict[str, Any], cells: list[str]) -> str:
     agent = agent_label(row)
     if row['agent'] != 'none':
         agent += f', λ={row["temperature"]:g}'
+        agent += '' if row.get('noise', 'white') == 'white' else f', {row["noise"]}'
     if row.get('better') is False:
         agent += ' (not better than no control)'
     task = f'{row["task"]}, {len(row["seeds"])} seeds x {row["episodes"]}'
