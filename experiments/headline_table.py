@@ -122,11 +122,16 @@ def _setting(directory: SweepDirectory, outcome: Outcome, name: str) -> Any:
 
 
 def _draw(task: str, found: list[tuple[SweepDirectory, Outcome]], path: Path) -> None:
-    """Learning curves of the agents with their own temperature, beside the paper's."""
+    """Learning curves of the agents with their own temperature, beside the paper's.
+
+    With MPQ's noise that of the long plain MPPI alone: at MPQ's horizon it changes little.
+    """
     measure = 'return' if load_task(task).success is None else 'success'
     curves: dict[str, np.ndarray] = {}
     for directory, outcome in found:
         other = directory.path.name == with_noise_of_mpq(task)
+        if other and outcome.fields['planner.horizon'] != load_task(task).long_horizon:
+            continue
         noise = f', {_setting(directory, outcome, "planner.noise")}' if other else ''
         curves.setdefault(agent_label(outcome.fields) + noise, outcome.tables[measure])
     if curves:

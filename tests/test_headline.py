@@ -53,6 +53,23 @@ def test_a_row_that_is_no_better_says_so_and_few_seeds_are_listed(tmp_path):
     assert 'MPPI H=4, λ=0.15 (not better than no control) | 0.12 (0.25, 0.00)' in text
 
 
+def test_plain_mppi_with_mpqs_noise_is_a_row_of_its_own(tmp_path):
+    """Its noise is named; the README's columns are of its own temperature and the paper's."""
+    own, noise = {'agent': 'mppi', 'planner.horizon': 4}, {'planner.noise': 'knots'}
+    others = [{'agent': agent, 'planner.horizon': h} for agent, h in (('none', 1), ('mpq', 4))]
+    softq = {'agent': 'softq', 'planner.horizon': 1}
+    made_up(tmp_path / 'ball_in_cup', [own, *others, softq], [IDLE, IDLE, OURS, IDLE])
+    where = tmp_path / headline_table.with_noise_of_mpq('ball_in_cup')
+    made_up(where, [own | noise], [OURS])
+    headline_table.write(tmp_path, {'ball_in_cup': 0}, QUIET)
+    rows = json.loads((tmp_path / 'headline.json').read_text())['rows']
+    assert [row['noise'] for row in rows] == ['white', 'white', 'knots', 'white', 'white']
+    text = (tmp_path / 'headline.md').read_text()
+    assert 'MPPI H=4, λ=0.15, knots | 0.85 [' in text and 'MPPI H=4, λ=0.15 (not' in text
+    plain = headline_text.summary(rows).splitlines()[-1].split(' | ')
+    assert plain[2].startswith('0.20 [') and plain[3] == 'the same'
+
+
 def test_the_command_runs_on_seeds_that_nothing_was_chosen_on(tmp_path):
     """And goes on where it was: the second call has nothing left to run."""
     flags = ['--tasks=pendulum', '--agents=none', '--num_seeds=2', '--episodes=1']
