@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from mpq_jax.config import DMDConfig, PlannerConfig
-from mpq_jax.config.dmd_config import CONVENTIONS, COVARIANCES, LOSSES
 from mpq_jax.config.planners import planner_config
+from mpq_jax.config.planners.dmd_config import CONVENTIONS, COVARIANCES, LOSSES
 from mpq_jax.planning import dmd, mppi
 from mpq_jax.planning.free_energy import free_energy
 from mpq_jax.planning.planner import Candidates

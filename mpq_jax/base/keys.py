@@ -4,7 +4,8 @@ import jax
 
 STREAMS = (
     'network', 'models', 'train', 'validation', 'test', 'learn', 'bank', 'dr',
-    'tuning_train', 'tuning_validation', 'tuning_test',
+    'tuning_train', 'tuning_validation', 'tuning_test', 'ensemble',
+    'dynamics',
 )  # fmt: skip
 
 

@@ -1,19 +1,21 @@
 """What a run is made of: frozen dataclasses of numbers and choices, overrides, names for tables."""
 
 from mpq_jax.config.batch import Batch
-from mpq_jax.config.dmd_config import CEM, DMDConfig
+from mpq_jax.config.dynamics_config import DynamicsConfig
 from mpq_jax.config.fields import set_fields
 from mpq_jax.config.learner_config import LearnerConfig
-from mpq_jax.config.planner_config import (
+from mpq_jax.config.planners import (
+    CEM,
     PREDICTIVE_SAMPLING,
     RANDOM_SHOOTING,
     BasePlannerConfig,
     BeliefConfig,
+    DMDConfig,
     NoiseConfig,
     PlannerConfig,
+    register_planner,
     static,
 )
-from mpq_jax.config.planners import register_planner
 from mpq_jax.config.run_config import (
     Config,
     ExecutionConfig,
@@ -30,6 +32,7 @@ __all__ = [
     'BeliefConfig',
     'Config',
     'DMDConfig',
+    'DynamicsConfig',
     'ExecutionConfig',
     'LearnerConfig',
     'NoiseConfig',

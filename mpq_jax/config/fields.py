@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mpq_jax.base.validation import ConfigError, nearest
-from mpq_jax.config.planner_config import BasePlannerConfig
-from mpq_jax.config.planners import planner_config
+from mpq_jax.config.planners import BasePlannerConfig, planner_config
 from mpq_jax.config.run_config import Config
 from mpq_jax.config.versions import GONE, RENAMED
 
 PLANNER = 'planner.name'  # which decides what other fields there are
-_SHARED_PROGRAM = ('planner', 'belief', 'learner')  # whose numbers may differ between members
+# Whose numbers may differ between members.
+_SHARED_PROGRAM = ('planner', 'belief', 'learner', 'dynamics')
 _EXPECTED = {
     int: 'a whole number',
     float: 'a number',

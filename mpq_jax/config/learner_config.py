@@ -5,7 +5,7 @@ import dataclasses
 from jax.tree_util import register_dataclass
 
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
-from mpq_jax.config.planner_config import static
+from mpq_jax.config.planners import static
 
 
 @register_dataclass

@@ -4,8 +4,9 @@ import dataclasses
 
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
 from mpq_jax.config.agents import AGENTS
+from mpq_jax.config.dynamics_config import LEARNED_MODELS, DynamicsConfig, check_particles
 from mpq_jax.config.learner_config import LearnerConfig
-from mpq_jax.config.planner_config import (
+from mpq_jax.config.planners import (
     BasePlannerConfig,
     BeliefConfig,
     PlannerConfig,
@@ -102,6 +103,8 @@ class Config:
 
     task: str = 'pendulum'  # a registered name, or module:factory
     agent: str = 'mpq'
+    # 'biased' draws, the 'true' one; or what is fitted to data (`dynamics`): 'learned' alone, or
+    # 'residual', which corrects the biased draws.
     planner_model: str = 'biased'
     q_data: str = 'real'  # Q learns from the 'real' system, or 'dr': models redrawn every step
     dr_bank_size: int = 256  # models that q_data='dr' redraws from
@@ -113,6 +116,7 @@ class Config:
     planner: BasePlannerConfig = PlannerConfig()
     belief: BeliefConfig = BeliefConfig()
     learner: LearnerConfig = LearnerConfig()
+    dynamics: DynamicsConfig = DynamicsConfig()
     planner_physics: PhysicsConfig = PhysicsConfig()
     real_physics: PhysicsConfig = PhysicsConfig()
     training: TrainingConfig = TrainingConfig()
@@ -120,8 +124,17 @@ class Config:
 
     @property
     def learns(self) -> bool:
+        """Whether there are learning rounds: of Q, of the planner's model, or of both."""
+        return self.learns_q or self.learns_dynamics
+
+    @property
+    def learns_q(self) -> bool:
         """Whether the agent learns; MPPI ends plans with the stage cost, 'none' has no plans."""
         return AGENTS[self.agent].learns
+
+    @property
+    def learns_dynamics(self) -> bool:
+        return self.planner_model in LEARNED_MODELS
 
     def stream(self, purpose: str) -> str:
         """The stream of start states for 'train', 'validation' or 'test' episodes."""
@@ -137,7 +150,9 @@ class Config:
 
     @property
     def num_model_draws(self) -> int:
-        """The planner's models: the one true model, or the biased draws."""
+        """The planner's models: the one true model, the biased draws, a draw for each network."""
+        if self.learns_dynamics:
+            return self.dynamics.members
         return 1 if self.planner_model == 'true' else self.belief.num_draws
 
     @property
@@ -147,15 +162,19 @@ class Config:
     def validate(self) -> 'Config':
         """Returns the config itself, or raises ConfigError naming field, value and range."""
         check_choice('agent', self.agent, tuple(AGENTS))
-        check_choice('planner_model', self.planner_model, ('biased', 'true'))
+        check_choice('planner_model', self.planner_model, ('biased', 'true', *LEARNED_MODELS))
         check_choice('q_data', self.q_data, ('real', 'dr'))
         check_choice('starts', self.starts, ('reports', 'tuning'))
         kind, colon, _ = self.real_system.partition(':')
         if not (colon and kind in ENVIRONMENTS):
             check_choice('real_system', self.real_system, tuple(REAL_SYSTEMS))
         check_at_least('dr_bank_size', self.dr_bank_size, 1)
-        if self.q_data == 'dr' and not self.learns:
+        if self.q_data == 'dr' and not self.learns_q:
             raise ConfigError('q_data', self.q_data, f"'real' when agent is {self.agent!r}")
+        if self.q_data == 'dr' and self.learns_dynamics:
+            raise ConfigError(
+                'q_data', self.q_data, f"'real' when planner_model is {self.planner_model!r}"
+            )
         if self.q_data == 'dr' and self.real_system != 'simulated':
             raise ConfigError('real_system', self.real_system, "'simulated' when q_data is 'dr'")
         check_between('seed', self.seed, 0, 2**31 - 1)
@@ -163,7 +182,10 @@ class Config:
         check_at_least('episodes', self.episodes, 1)
         self.planner.validate()
         self.belief.validate()
-        check_draws(self.planner, self.belief)
+        if self.learns_dynamics:
+            self._check_dynamics()
+        else:
+            check_draws(self.planner, self.belief)
         if self.agent == 'softq' and self.planner.horizon != 1:
             raise ConfigError('planner.horizon', self.planner.horizon, "1 when agent is 'softq'")
         self.learner.validate()
@@ -173,6 +195,22 @@ class Config:
         self.execution.validate()
         self._check_validation()
         return self
+
+    def _check_dynamics(self) -> None:
+        model = self.planner_model
+        self.dynamics.validate()
+        check_particles(self.planner, self.dynamics)
+        if self.agent == 'none':
+            raise ConfigError('planner_model', model, "'biased' or 'true' when agent is 'none'")
+        if self.belief.redraw != 'run':
+            raise ConfigError(
+                'belief.redraw', self.belief.redraw, f"'run' when planner_model is {model!r}"
+            )
+        if self.dynamics.random_episodes >= self.episodes:
+            raise ConfigError(
+                'dynamics.random_episodes', self.dynamics.random_episodes,
+                f'less than episodes = {self.episodes}: in these no model is planned with',
+            )  # fmt: skip
 
     def _check_validation(self) -> None:
         """Validation on a system that is not simulated takes a tenth of the interaction at most."""

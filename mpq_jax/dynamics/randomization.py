@@ -47,12 +47,16 @@ def draw_parameters(
 
 
 def planner_models(config: Config, simulator: Simulator, key: jax.Array) -> Model:
-    """One seed's models, leading axis: D draws, a bank of them, or the true one alone."""
-    task = simulator.task
+    """One seed's models, leading axis: D draws, a bank of them, or the true one alone.
+
+    Where models are learned, a draw for each network.
+    """
+    task, count = simulator.task, config.num_model_draws
     if config.planner_model == 'true' or not task.parameters:
-        return jax.tree.map(lambda leaf: leaf[None], simulator.true_model())
+        count = count if config.learns_dynamics else 1
+        return jax.tree.map(lambda x: jnp.repeat(x[None], count, 0), simulator.true_model())
     belief = config.belief
-    count = belief.bank_size if belief.redraw == 'episode' else belief.num_draws
+    count = belief.bank_size if belief.redraw == 'episode' else count
     values = draw_parameters(task, keys.stream(key, 'models'), count, belief)
     return simulator.make_models(values)
 

@@ -51,6 +51,10 @@ class Simulator:
     form: str = ''  # how a physics step is computed, where there is a choice
     # (model, state, actions [T, nu]) -> trajectory, where a backend has more than `step` to offer.
     trajectory: Callable[[Model, State, jax.Array], Trajectory] | None = None
+    # (models with leading axis D, state, actions [P, T, nu], key) -> trajectories [P], where models
+    # are random and shared: P is a multiple of D, and particle p is with model p mod D.
+    particles: Callable[[Model, State, jax.Array, jax.Array], Trajectory] | None = None
+    num_particles: int = 0  # over which a plan's cost is averaged; 0: one model a plan
 
     @property
     def description(self) -> str:
@@ -86,22 +90,25 @@ def advancing(simulator: Simulator) -> Simulator:
 
     def advanced_trajectory(model, start: State, actions) -> Trajectory:
         assert trajectory is not None
-        readings, states = trajectory(model, start, actions)
-
-        def go(variables, item):
-            following = advance(item[0], variables, item[1])
-            return following, following
-
-        before = jax.tree.map(lambda x: x[:-1], readings), actions
-        _, later = jax.lax.scan(go, start.variables, before)
-        variables = jax.tree.map(
-            lambda first, rest: jnp.concatenate([jnp.asarray(first)[None], rest]),
-            start.variables, later,
-        )  # fmt: skip
-        return Trajectory(readings, states._replace(variables=variables))
+        return variables_along(advance, trajectory(model, start, actions), actions)
 
     along = None if trajectory is None else advanced_trajectory
     return dataclasses.replace(simulator, step=advanced_step, trajectory=along)
+
+
+def variables_along(advance: Callable, along: Trajectory, actions: jax.Array) -> Trajectory:
+    """A trajectory with variables that evolve from those of its first state on."""
+    readings, states = along
+    first = jax.tree.map(lambda x: x[0], states.variables)
+
+    def go(variables, item):
+        following = advance(item[0], variables, item[1])
+        return following, following
+
+    before = jax.tree.map(lambda x: x[:-1], readings), actions
+    _, later = jax.lax.scan(go, first, before)
+    variables = jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), first, later)
+    return Trajectory(readings, states._replace(variables=variables))
 
 
 class Along(NamedTuple):

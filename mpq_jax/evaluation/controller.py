@@ -173,7 +173,9 @@ def make_controller(config: Config) -> Controller:
     """
     config.validate()
     if config.learns:
-        raise ConfigError('agent', config.agent, "'mppi' here; load a trained run for the others")
+        field = 'agent' if config.learns_q else 'planner_model'
+        allowed = "'mppi' with a model that is not learned; load a trained run for others"
+        raise ConfigError(field, getattr(config, field), allowed)
     task = load_task(config.task)
     with of_field('planner_physics'):
         simulator = make_simulator(task, for_planner(task, config.planner_physics))

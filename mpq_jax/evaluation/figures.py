@@ -51,7 +51,7 @@ def describe(
         'agent': config.agent,
         'horizon': config.planner.horizon,
         'planner_model': config.planner_model,
-        'parameters': _used(parameters, saved) if config.learns else None,
+        'parameters': _used(parameters, saved) if config.learns_q else None,
         'trained_episodes': saved.episode,
         'starts': config.starts,
         'test_episodes_per_seed': summary.episode_return.shape[1],

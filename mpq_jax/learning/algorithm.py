@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mpq_jax.config import BasePlannerConfig, BeliefConfig, LearnerConfig
+from mpq_jax.config import BasePlannerConfig, BeliefConfig, DynamicsConfig, LearnerConfig
 from mpq_jax.dynamics import Model
 from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.planning.agent import Agent, QParams
@@ -21,6 +21,7 @@ class Numbers(NamedTuple):
     planner: BasePlannerConfig
     belief: BeliefConfig
     learner: LearnerConfig
+    dynamics: DynamicsConfig
 
 
 class MemberState(NamedTuple):
@@ -32,15 +33,19 @@ class MemberState(NamedTuple):
     buffer: Any = ()  # ReplayBuffer
     best_params: QParams = ()  # of the best validation so far; the run keeps them
     best_returns: Any = ()  # [E], of its episodes; NaN before the first
+    dynamics: Any = ()  # what fits the planner's models, where they are learned
 
 
 class Metrics(NamedTuple):
-    """Scalars of one learning round. A loss that is not finite: the round was undone."""
+    """Scalars of one learning round. A loss that is not finite: that part was undone."""
 
-    q_loss: jax.Array  # mean over the last epoch, or over the round's fresh minibatches
-    target_mean: jax.Array  # of the finite targets
-    nonfinite_targets: jax.Array  # fraction, masked out of the loss
-    target_effective_sample_size: Any = float('nan')  # mean, of the samples of a target
+    # Of Q; () where none is learned.
+    q_loss: Any = ()  # mean over the last epoch, or over the round's fresh minibatches
+    target_mean: Any = ()  # of the finite targets
+    nonfinite_targets: Any = ()  # fraction, masked out of the loss
+    target_effective_sample_size: Any = ()  # mean, of the samples of a target
+    # Of the planner's models, by the columns of metrics.csv; () where none is learned.
+    dynamics: Any = ()
 
 
 def _nothing(state: MemberState) -> QParams:
@@ -66,3 +71,14 @@ class Algorithm(NamedTuple):
     # the same shapes.
     update: Callable[[Numbers, MemberState, jax.Array], tuple[MemberState, Metrics]] | None = None
     keep_plans: bool = False  # whether transitions hold the plan at s'
+    # Who acts in a member's first training episodes, and in how many; None: `collect`.
+    explore: Agent | None = None
+    explore_episodes: int = 0
+
+    def explores(self, episode: int) -> bool | None:
+        """Whether `explore` acts in a training episode; None where it never does."""
+        return episode < self.explore_episodes if self.explore else None
+
+    def collects(self, episode: int) -> Agent:
+        """Who acts in a training episode."""
+        return self.explore if self.explore and self.explores(episode) else self.collect

@@ -1,5 +1,6 @@
 """Algorithms by the name of their agent: what a run's `agent` field stands for."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from mpq_jax.config.agents import AGENTS, AgentKind
 from mpq_jax.dynamics import Simulator
 from mpq_jax.learning import learner
 from mpq_jax.learning.algorithm import Algorithm, MemberState
+from mpq_jax.learning.learned_dynamics import with_learned_dynamics
 from mpq_jax.learning.mpq import make_mpq
 from mpq_jax.planning.agent import make_agent
 
@@ -57,5 +59,8 @@ def register_algorithm(
 
 
 def algorithm_maker(config: Config) -> AlgorithmMaker:
-    """Of a validated config's agent."""
-    return _MAKERS[config.agent]
+    """Of a validated config's agent, on models that are learned where the config says so."""
+    maker = _MAKERS[config.agent]
+    if config.learns_dynamics:
+        maker = maker._replace(make=functools.partial(with_learned_dynamics, maker.make))
+    return maker

@@ -102,7 +102,7 @@ def _sampled_targets(planner, config, agent, models, params, batch, key):
     def one(item):
         transition, key = item
         start = transition.next_plan if config.warm_start else agent.first_plan(planner)
-        costs_of = agent.costs_of(planner, params, models, transition.next_state)
+        costs_of = agent.costs_of(planner, params, models, transition.next_state, key)
         value, info = value_of(costs_of, num_draws(models), start, key)
         ended = 0.0
         if agent.simulator.task.terminated is not None:

@@ -53,6 +53,6 @@ class QNetwork(nn.Module):
 
 def make_network(config: Config) -> QNetwork | None:
     """The network of a config's agent; None for one that does not learn."""
-    if not config.learns:
+    if not config.learns_q:
         return None
     return QNetwork(config.learner.hidden_width, config.learner.hidden_layers)

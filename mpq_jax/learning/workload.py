@@ -28,12 +28,18 @@ class Workload:
         """In one control step of one member."""
         planner = self.config.planner
         plans = planner.num_samples * planner.iterations
-        return plans * (planner.horizon - 1) * self.steps_per_control
+        return plans * self._particles * (planner.horizon - 1) * self.steps_per_control
 
     @property
     def per_round(self) -> int:
         """In one learning round of one member."""
-        return algorithm_maker(self.config).round_steps(self.config) * self.steps_per_control
+        steps = algorithm_maker(self.config).round_steps(self.config)
+        return steps * self._particles * self.steps_per_control
+
+    @property
+    def _particles(self) -> int:
+        """On which a plan is rolled out."""
+        return max(1, self.config.dynamics.particles) if self.config.learns_dynamics else 1
 
     @property
     def total(self) -> int:
@@ -54,4 +60,5 @@ class Workload:
         if not self.config.learns:
             return ['init', 'play']
         validates = self.config.training.validation_episodes > 0
-        return ['init', 'collect', 'learn'] + ['play', 'keep best'] * validates
+        collects = ['explore'] * self.config.learns_dynamics + ['collect']
+        return ['init', *collects, 'learn'] + ['play', 'keep best'] * validates

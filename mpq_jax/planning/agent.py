@@ -16,6 +16,9 @@ from mpq_jax.planning.planner import CostsOf, Diagnostics, Plan, Planner, improv
 from mpq_jax.planning.planners import load_planner
 from mpq_jax.planning.scoring import TerminalCost, score
 
+# Folded into a plan's key for what models draw, beside what the planner draws with it.
+_MODEL_NOISE = 0x6D6F6465
+
 QParams = Any  # the network's parameters; () for an agent that does not learn
 
 
@@ -52,12 +55,16 @@ class Agent:
         return q
 
     def costs_of(
-        self, config: BasePlannerConfig, q_params: QParams, models: Model, state: State
-    ) -> CostsOf:
-        """What plans cost from a state, on models with leading axis D."""
+        self, config: BasePlannerConfig, q_params: QParams, models: Model, state: State,
+        key: jax.Array,
+    ) -> CostsOf:  # fmt: skip
+        """What plans cost from a state, on models with leading axis D, as a plan's `key` has it."""
+        simulator, noise = self.simulator, None
+        if simulator.particles is not None:
+            noise = jax.random.fold_in(key, _MODEL_NOISE)
         return functools.partial(
-            score, config, self.simulator, self.terminal_cost(q_params), models, state,
-            chunk=self.execution.sample_chunk,
+            score, config, simulator, self.terminal_cost(q_params), models, state,
+            chunk=self.execution.sample_chunk, key=noise,
         )  # fmt: skip
 
     def first_plan(self, config: BasePlannerConfig) -> Plan:
@@ -88,11 +95,20 @@ class Agent:
         """
         if self.planner is None:
             return jnp.zeros(self.simulator.action_size), plan, no_diagnostics()
-        costs_of = self.costs_of(config, q_params, models, state)
+        costs_of = self.costs_of(config, q_params, models, state, key)
         plan, info = improve(
             self.planner, config, costs_of, plan, key, iterations=config.iterations
         )
         return self.planner.first_action(plan), self.planner.shift(config, plan), info
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RandomAgent(Agent):
+    """Acts uniformly in the action box; plans stay as they begin."""
+
+    def act(self, config, q_params, models, state, plan, key):
+        size = (self.simulator.action_size,)
+        return jax.random.uniform(key, size, minval=-1.0, maxval=1.0), plan, no_diagnostics()
 
 
 def make_agent(config: Config, simulator: Simulator, network: Network | None = None) -> Agent:
@@ -102,7 +118,7 @@ def make_agent(config: Config, simulator: Simulator, network: Network | None = N
       ConfigError: no such planner, or one that Q cannot learn from.
     """
     planner = None if config.agent == 'none' else load_planner(config.planner.name)
-    if config.learns and planner is not None and planner.soft_value is None:
+    if config.learns_q and planner is not None and planner.soft_value is None:
         raise ConfigError(
             'planner.name', config.planner.name,
             f'one with a soft value, which Q learns from, when agent is {config.agent!r}',

@@ -1,5 +1,7 @@
 """What sampled plans cost: one function for all planners. Written for one state."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -23,6 +25,7 @@ def score(
     state: State,
     actions: jax.Array,
     chunk: int = 0,
+    key: jax.Array | None = None,
 ) -> jax.Array:
     """Costs `[N]` of plans `[N, H, nu]`, each rolled out on its model draw; see `trajectory_cost`.
 
@@ -34,10 +37,16 @@ def score(
       state: where the plans start.
       actions: in [-1, 1].
       chunk: how many are rolled out at once; 0: all.
+      key: of the noise of models that are random; others need none.
 
     Returns:
       Infinite where anything on the way was not finite.
     """
+    if simulator.particles is not None:
+        costs = _particle_costs(
+            config, simulator, terminal_cost, models, state, actions, chunk, key
+        )
+        return jnp.where(jnp.isfinite(costs), costs, jnp.inf)
 
     def one(particle):
         model, actions = particle
@@ -45,6 +54,38 @@ def score(
         return jnp.where(jnp.isfinite(cost), cost, jnp.inf)
 
     return map_in_chunks(one, (particle_models(config, models), actions), chunk)
+
+
+def _particle_costs(
+    config, simulator: Simulator, terminal_cost, models, state, actions, chunk, key
+) -> jax.Array:
+    """Costs `[N]` on models that are random: the mean over P particles, each plan's with the same
+    noise, before any plan is weighed; or of one trajectory a plan (`num_particles` 0).
+    """
+    roll = simulator.particles
+    assert roll is not None and key is not None
+    particles, draws = simulator.num_particles, num_draws(models)
+    rolled = dataclasses.replace(simulator, trajectory=lambda along, *_: along)
+
+    def costs_of(actions, key):
+        """Of particles with actions `[P, H, nu]`."""
+        along = roll(models, state, actions[:, :-1], key)
+        cost = functools.partial(trajectory_cost, config, rolled, terminal_cost)
+        return jax.vmap(cost, in_axes=(0, None, 0))(along, state, actions)
+
+    if particles:
+
+        def one(plan):
+            return costs_of(jnp.broadcast_to(plan, (particles, *plan.shape)), key).mean()
+
+        return map_in_chunks(one, actions, chunk)
+
+    def group(item):
+        return costs_of(item[0], jax.random.fold_in(key, item[1]))
+
+    grouped = actions.reshape(-1, draws, *actions.shape[1:])
+    chunk = -(-chunk // draws)
+    return map_in_chunks(group, (grouped, jnp.arange(len(grouped))), chunk).reshape(-1)
 
 
 def particle_models(config: BasePlannerConfig, models: Model) -> Model:

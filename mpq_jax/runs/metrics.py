@@ -43,6 +43,13 @@ COLUMNS = (
     'ess_missed',  # share of control steps that missed planner.target_ess; 0 where there is none
     'target_effective_sample_size',  # mean, of the samples of Q's targets
     'action_change',  # mean squared change of the action from one control step to the next
+    # Of the planner's models, where they are learned (`learning.model_errors`).
+    'random_actions',  # whether the episode's actions were random
+    'model_loss',  # negative log-likelihood, of the last epoch
+    'model_holdout_loss',  # the same on held-out data
+    'model_coverage',  # share of this episode's outcomes in the 90 % band predicted before it
+    'model_error',  # of predicting this episode H - 1 steps ahead; 1: as if nothing moved
+    'model_restores',  # cumulative: fits that diverged and were put back
     'own_return',  # by the rewards of somebody else's environment; empty where there are none
     'own_terminated',  # whether it ended by that environment's own rule
 )
@@ -195,7 +202,8 @@ def cell_text(value: Any) -> str:
 def _event_name(column: str) -> str:
     learning = (
         'q_loss', 'learn_seconds', 'nonfinite_targets', 'q_restores',
-        'target_effective_sample_size',
+        'target_effective_sample_size', 'model_loss', 'model_holdout_loss', 'model_coverage',
+        'model_error', 'model_restores',
     )  # fmt: skip
     group = 'learn' if column in learning else 'train'
     if column.startswith('validation'):

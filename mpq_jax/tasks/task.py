@@ -78,6 +78,9 @@ class Task:
     # Where mocap bodies are, which nothing pushes: variables of s_t -> {body: [3], or with its
     # quaternion [7]}, held for a control step. Bodies it leaves out stay where the MJCF has them.
     mocap: Callable[[Variables], Mapping[str, jax.Array]] | None = None
+    # What a learned model is shown of a state in the place of its joints' positions (hinges as
+    # sine and cosine) and velocities: (qpos, qvel, variables) -> [n], bounded where it can be.
+    dynamics_features: Callable[[Any, Any, Variables], jax.Array] | None = None
     success: Callable[[Reading, Variables], jax.Array] | None = None  # -> bool
     # Whether an episode ends here, other than by its time limit -> bool; and the cost of having
     # ended in such a state -> scalar. Needed together: costs are to be kept small, so ending

@@ -10,6 +10,7 @@ import jax
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Batch, Config
 from mpq_jax.dynamics import Simulator, for_planner, make_simulator, steps_per_control
+from mpq_jax.dynamics.learned import make_learned_simulator
 from mpq_jax.dynamics.randomization import prior_range
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.environments.registry import system_maker
@@ -53,7 +54,8 @@ def count_work(runs: Config | Batch) -> Workload:
     batch = Batch.of(runs)
     config, task = batch.config, check(batch)
     with of_field('planner_physics'):
-        return Workload.of(batch, task, steps_per_control(task, config.planner_physics))
+        steps = steps_per_control(task, config.planner_physics)
+    return Workload.of(batch, task, 1 if config.planner_model == 'learned' else steps)
 
 
 def make_programs(
@@ -80,6 +82,9 @@ def make_programs(
     stepwise = config.real_system != 'simulated'
     # Native MuJoCo uses all cores by itself, Warp one.
     alone = stepwise or 'mujoco' in (simulator.backend, real.backend) or _on_warps_one_core(config)
+    if config.learns_dynamics:
+        corrects = config.planner_model == 'residual'
+        simulator = make_learned_simulator(simulator, config.dynamics, corrects)
     layout = layout_of(len(batch.members), devices=1 if alone else None)
     at_once = memory.members_at_once(config, simulator, layout.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)

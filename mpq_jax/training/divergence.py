@@ -19,25 +19,31 @@ _READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv
 
 def count_restores(metrics: Metrics, counters: Counters) -> str:
     """Counts the members whose round was undone (see `Programs.learn`); a message if some were."""
-    diverged = ~np.isfinite(metrics.q_loss) & (counters['env_steps'] > 0)
-    counters['q_restores'] += diverged
-    if not diverged.any():
-        return ''
-    return (
-        f'Q diverged in {diverged.sum()} of {len(diverged)} members: their parameters and '
-        'optimiser are those of before the round'
-    )
+    parts = [(metrics.q_loss, 'q_restores', 'Q')]
+    if metrics.dynamics:
+        parts.append((metrics.dynamics['model_loss'], 'model_restores', 'the learned model'))
+    said = []
+    for loss, column, name in parts:
+        diverged = ~np.isfinite(np.asarray(loss, float)) & (counters['env_steps'] > 0)
+        if diverged.any():
+            counters[column] += diverged
+            said.append(f'{name} diverged in {diverged.sum()} of {len(diverged)} members')
+    return f'{", ".join(said)}: put back to what was before the round' if said else ''
 
 
 def too_many_restores(batch: Batch, counters: Counters) -> str:
     """Why the run cannot go on; empty where it can."""
     most = batch.config.training.max_restores
-    for (_, seed), count in zip(batch.members, counters['q_restores'], strict=True):
-        if count > most:
-            return (
-                f'Q of seed {seed} diverged {count} times, training.max_restores = {most}: a '
-                'smaller learner.learning_rate, or costs on a smaller scale, may help'
-            )
+    for column, name, remedy in (
+        ('q_restores', 'Q', 'learner.learning_rate, or costs on a smaller scale'),
+        ('model_restores', 'the learned model', 'dynamics.learning_rate'),
+    ):
+        for (_, seed), count in zip(batch.members, counters[column], strict=True):
+            if count > most:
+                return (
+                    f'{name} of seed {seed} diverged {count} times, training.max_restores = '
+                    f'{most}: a smaller {remedy}, may help'
+                )
     return ''
 
 
@@ -71,7 +77,7 @@ class IdleMembers:
 def _as_text(block: Iterable[list[dict[str, Any]]]) -> Iterator[dict[str, str]]:
     for rows in block:
         for row in rows:
-            yield {n: cell_text(row[n]) for n in ('variant', 'seed', 'episode', *_READ)}
+            yield {n: cell_text(row.get(n)) for n in ('variant', 'seed', 'episode', *_READ)}
 
 
 def _reasons(tables: MemberTables) -> dict[tuple[int, ...], str]:

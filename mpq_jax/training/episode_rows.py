@@ -7,6 +7,9 @@ import numpy as np
 from mpq_jax.environments.episode import SUCCESSES, Summary
 from mpq_jax.learning.algorithm import Metrics
 
+# Cumulative columns, `[B]` each.
+COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps', 'q_restores', 'model_restores')
+
 
 def episode_rows(
     members: tuple[tuple[int, int], ...],
@@ -18,6 +21,7 @@ def episode_rows(
     validation: np.ndarray | None = None,
     physics_warnings: int = 0,
     measures_success: bool = True,
+    random_actions: bool | None = None,
 ) -> list[dict[str, Any]]:
     """One row a member; see `metrics.COLUMNS`.
 
@@ -31,6 +35,7 @@ def episode_rows(
       validation: mean returns `[B]`, where they were measured.
       physics_warnings: how many MuJoCo gave.
       measures_success: whether the task defines success.
+      random_actions: whether the episode's were; None where that never is.
     """
     collect_seconds, learn_seconds = seconds
     learned = [metrics is not None and n > 0 for n in counters['env_steps']]  # not from nothing
@@ -41,7 +46,6 @@ def episode_rows(
             'episode': episode,
             'return': summary.episode_return[i],
             **{name: getattr(summary, name)[i] for name in SUCCESSES if measures_success},
-            'q_loss': metrics.q_loss[i] if metrics and learned[i] else None,
             **{name: int(count[i]) for name, count in counters.items()},
             'nonfinite_fraction': summary.nonfinite_fraction[i],
             'effective_sample_size': summary.effective_sample_size[i],
@@ -49,17 +53,25 @@ def episode_rows(
             'learn_seconds': learn_seconds,
             'validation_return': None if validation is None else validation[i],
             'nonfinite_steps': int(summary.nonfinite_steps[i]),
-            'nonfinite_targets': metrics.nonfinite_targets[i] if metrics and learned[i] else None,
             'physics_warnings': physics_warnings,
             'ess_missed': summary.ess_missed[i],
             'action_change': summary.action_change[i],
             **_own(summary, i),
-            'target_effective_sample_size': (
-                metrics.target_effective_sample_size[i] if metrics and learned[i] else None
-            ),
+            'random_actions': random_actions,
+            **(_of_round(metrics, i) if metrics and learned[i] else {}),
         }
         for i, (variant, seed) in enumerate(members)
     ]
+
+
+def _of_round(metrics: Metrics, i: int) -> dict[str, Any]:
+    """What a learning round says of a member: of Q, of models, where they are learned."""
+    names = 'q_loss', 'nonfinite_targets', 'target_effective_sample_size'
+    of_q = {name: getattr(metrics, name) for name in names}
+    row = {name: values[i] for name, values in of_q.items() if not isinstance(values, tuple)}
+    of_models = {name: values[i] for name, values in (metrics.dynamics or {}).items()}
+    known = {name for name, value in of_models.items() if not np.isnan(value)}
+    return row | {name: of_models[name] for name in ('model_loss', *known) if of_models}
 
 
 def _own(summary: Summary, i: int) -> dict[str, Any]:
@@ -72,6 +84,6 @@ def _own(summary: Summary, i: int) -> dict[str, Any]:
 def shown_figures(block: list[list[dict[str, Any]]]) -> str:
     """'return   -200  loss 1.5': the mean return of some episodes' rows, the last one's loss."""
     figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
-    if losses := [row['q_loss'] for row in block[-1] if row['q_loss'] is not None]:
+    if losses := [row['q_loss'] for row in block[-1] if row.get('q_loss') is not None]:
         figures.append(f'loss {np.mean(losses):.2f}')
     return '  '.join(figures)

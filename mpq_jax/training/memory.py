@@ -54,7 +54,7 @@ def check_state(config: Config, members: int, shapes: Any) -> None:
 def plan_bytes(config: Config, simulator: Simulator) -> int:
     """Estimated temporaries of one plan: N trajectories, their noise, actions and costs."""
     planner = config.planner
-    widths = config.learner.hidden_width * config.learner.hidden_layers if config.learns else 0
+    widths = config.learner.hidden_width * config.learner.hidden_layers if config.learns_q else 0
     numbers = 3 * planner.horizon * simulator.action_size + 2 * planner.horizon + 2 * widths
     return planner.num_samples * (simulator.trajectory_bytes + 4 * numbers)
 
@@ -103,7 +103,7 @@ def with_chunks(config: Config, simulator: Simulator, batch: int) -> Config:
         cached = max(1, _CPU_PLAN_BYTES // simulator.trajectory_bytes)
         chunk = _even_chunk(config.planner.num_samples, cached)
         chunks = dataclasses.replace(chunks, sample_chunk=chunk)
-    if config.learns and not chunks.target_chunk:
+    if config.learns_q and not chunks.target_chunk:
         fitted = settings.mode == 'fitted'
         wanted = settings.num_states if fitted else settings.minibatch_size
         chunk = plans_at_once(config, simulator, wanted, batch)

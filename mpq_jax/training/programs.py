@@ -165,7 +165,7 @@ class Programs:
           ConfigError: another word.
         """
         check_choice('parameters', which, ('best', 'last'))
-        if which == 'last' or not self.config.learns:
+        if which == 'last' or not self.config.learns_q:
             return self.algorithm.params(state)
         return jax.vmap(functools.partial(best_params, self.algorithm))(state)
 

@@ -13,7 +13,7 @@ from mpq_jax.dynamics import Model, Simulator
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Summary, run_episode
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Numbers
-from mpq_jax.planning.agent import QParams
+from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.planning.mixing import at_end, at_episode
 from mpq_jax.training.layout import BatchCompiler
 
@@ -30,8 +30,10 @@ class ScanCollector:
     def collect(
         self, stream: str, numbers: Numbers, state: MemberState, plants: Model, episode: int
     ) -> tuple[MemberState, Summary]:
+        agent = self.algorithm.collects(episode)
+        name = 'collect' if agent is self.algorithm.collect else 'explore'
         state, summary = self.compiler.call(
-            'collect', functools.partial(self._collect, stream), numbers, state, plants,
+            name, functools.partial(self._collect, agent, stream), numbers, state, plants,
             jnp.int32(episode), replicated=(3,), donate=(1,),
         )  # fmt: skip
         return state, self.compiler.layout.trimmed(summary)
@@ -53,7 +55,10 @@ class ScanCollector:
 
     # The functions of one batch: `vmap` over its members stands here and in `Programs`.
 
-    def _collect(self, stream: str, numbers: Numbers, state: MemberState, plants: Model, episode):
+    def _collect(
+        self, agent: Agent, stream: str, numbers: Numbers, state: MemberState, plants: Model,
+        episode,
+    ):  # fmt: skip
         algorithm, store = self.algorithm, self.algorithm.store
         assert store is not None
 
@@ -61,7 +66,7 @@ class ScanCollector:
             numbers, state, plants = item
             models = episode_models(numbers.belief, state.models, state.key, episode)
             result = run_episode(
-                at_episode(numbers.planner, episode), algorithm.collect, self.real,
+                at_episode(numbers.planner, episode), agent, self.real,
                 algorithm.params(state), models,
                 keys.stream(state.key, stream, episode), plants, keep_plans=algorithm.keep_plans,
             )  # fmt: skip

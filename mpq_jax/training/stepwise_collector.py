@@ -36,7 +36,7 @@ class StepwiseCollector:
         algorithm = self.algorithm
         assert algorithm.store is not None
         result = self._episodes(
-            algorithm.collect, 'train', stream, numbers, state, algorithm.params(state),
+            algorithm.collects(episode), 'train', stream, numbers, state, algorithm.params(state),
             np.array([episode], np.int32), algorithm.keep_plans, at_episode,
         )  # fmt: skip
         state = self.compiler.call(
@@ -101,7 +101,9 @@ class StepwiseCollector:
         self, agent: Agent, size: int, numbers: Numbers, q_params: QParams, models
     ) -> StepwiseRunner:
         """Compiled once for each number of systems; those of one agent share their programs."""
-        act = 'act' if agent is self.algorithm.collect else 'act without learning'
+        act = 'act without learning'
+        if agent in (self.algorithm.collect, self.algorithm.explore):
+            act = 'act' if agent is self.algorithm.collect else 'explore'
         if f'{act} {size}' not in self._runners:
             compile_one = functools.partial(self._compile_step, act)
             runner = StepwiseRunner(numbers.planner, agent, q_params, models, compile_one)

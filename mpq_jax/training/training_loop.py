@@ -20,11 +20,9 @@ from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.runs.save_schedule import SaveSchedule
 from mpq_jax.training import divergence
-from mpq_jax.training.episode_rows import episode_rows, shown_figures
+from mpq_jax.training.episode_rows import COUNTERS, episode_rows, shown_figures
 from mpq_jax.training.programs import Programs
 from mpq_jax.training.stopwatch import Stopwatch
-
-_COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps', 'q_restores')
 
 
 class TrainingLoop:
@@ -47,7 +45,7 @@ class TrainingLoop:
         self.done: Checkpoint  # after the last of them
         self.schedule = SaveSchedule(batch.config.training.checkpoint_interval)
         stop.where = self._where
-        self.counters = {name: np.zeros(len(batch.members), np.int64) for name in _COUNTERS}
+        self.counters = {name: np.zeros(len(batch.members), np.int64) for name in COUNTERS}
         self.diverged = ''  # what to say of it, in this episode
         self.idle = divergence.IdleMembers(reporter.say)
         self.warnings = divergence.PhysicsWarnings(reporter.say)
@@ -99,7 +97,7 @@ class TrainingLoop:
         else:
             self.state = self.programs.compiler.layout.placed(saved.state)
             self.episode = self.saved = saved.episode
-            self.counters = {name: np.array(v, np.int64) for name, v in saved.counters.items()}
+            self.counters |= {name: np.array(v, np.int64) for name, v in saved.counters.items()}
         self.steps_before = self.counters['model_steps'].sum()
         self.run.record_resume(self.batch, self.episode)
         self.reporter.start_at(self.episode)
@@ -216,7 +214,8 @@ class TrainingLoop:
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
         return episode_rows(
             self.batch.members, episode, summary, self.counters, seconds, metrics, validation,
-            self.warnings.in_episode(episode), measures_success=self.task.success is not None,
+            self.warnings.in_episode(episode), self.task.success is not None,
+            self.programs.algorithm.explores(episode),
         )  # fmt: skip
 
     @property

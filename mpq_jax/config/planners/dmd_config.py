@@ -5,7 +5,7 @@ import dataclasses
 from jax.tree_util import register_dataclass
 
 from mpq_jax.base.validation import ConfigError, check_between, check_choice
-from mpq_jax.config.planner_config import PlannerConfig, static
+from mpq_jax.config.planners.mppi_config import PlannerConfig, static
 
 LOSSES = ('exponential_utility', 'low_cost', 'expected_cost')
 COVARIANCES = ('fixed', 'diagonal', 'full', 'shared')

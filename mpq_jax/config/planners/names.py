@@ -9,8 +9,8 @@ from typing import Any
 
 from mpq_jax.base.trust import import_factory
 from mpq_jax.base.validation import ConfigError, nearest
-from mpq_jax.config.dmd_config import CEM, DMDConfig
-from mpq_jax.config.planner_config import (
+from mpq_jax.config.planners.dmd_config import CEM, DMDConfig
+from mpq_jax.config.planners.mppi_config import (
     PREDICTIVE_SAMPLING,
     RANDOM_SHOOTING,
     BasePlannerConfig,
