@@ -98,7 +98,7 @@ NO_CONTROL = 'no_control'
 
 # On a CPU: contacts are planned natively, and the true system is native MuJoCo as well.
 _NATIVE = {'planner_physics.backend': 'mujoco', 'real_system': 'mujoco'}
-# Where a combination says nothing: MPQ's preset of the pendulum has knots.
+# Where a combination says nothing: the pendulum's preset has knots.
 _WHITE_NOISE = {'planner.noise': 'white'}
 
 

@@ -111,16 +111,21 @@ def test_agents_of_one_action_have_no_knots(agent):
     assert mpq_jax.no_control(planned).validate().planner.noise == 'white'
 
 
-def test_mpq_acts_with_knots_on_the_pendulum_and_nothing_else_does():
-    """Its targets and the paper's preset have white noise, as its baselines have."""
+def test_what_plans_on_the_pendulum_acts_with_knots():
+    """MPQ and its baselines alike; not targets, the paper's preset, plans of one action."""
     config = mpq_jax.preset('pendulum')
-    assert (config.planner.noise, noise.size(config.planner)) == ('knots', 2)
-    assert config.planner.target_noise == 'white'
-    others = [mpq_jax.preset('pendulum', agent) for agent in ('mppi', 'softq', 'none')]
-    others += [mpq_jax.baseline(config, long=long) for long in (False, True)]
-    others += [mpq_jax.no_control(config), mpq_jax.preset('pendulum', 'mpq', 'paper')]
-    others += [mpq_jax.preset(task) for task in TABLE_3 if task != 'pendulum']
-    assert {other.validate().planner.noise for other in others} == {'white'}
+    knotted = [config, mpq_jax.preset('pendulum', 'mppi')]
+    knotted += [mpq_jax.baseline(config, long=long) for long in (False, True)]
+    for each in knotted:
+        assert (each.validate().planner.noise, noise.size(each.planner)) == ('knots', 2)
+        assert each.planner.target_noise == 'white'
+    agents = ('mpq', 'mppi', 'softq', 'none')
+    white = [mpq_jax.preset('pendulum', agent, 'paper') for agent in agents]
+    white += [mpq_jax.baseline(white[0], long=long) for long in (False, True)]
+    white += [mpq_jax.preset('pendulum', agent) for agent in ('softq', 'none')]
+    white += [mpq_jax.no_control(config)]
+    white += [mpq_jax.preset(task) for task in TABLE_3 if task != 'pendulum']
+    assert {each.validate().planner.noise for each in white} == {'white'}
 
 
 def test_the_readmes_sweep_over_horizons_is_valid():

@@ -157,7 +157,7 @@ def test_no_control_is_a_row_of_every_table():
 
 
 def test_what_is_reproduced_has_the_papers_noise():
-    """White, though MPQ's preset of the pendulum has knots; unless another is asked for."""
+    """White, though the pendulum's preset has knots; unless another is asked for."""
     program = """
 from mpq_jax.commands import reproduce as r
 from mpq_jax.sweep import SweepDirectory

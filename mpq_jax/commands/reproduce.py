@@ -94,7 +94,7 @@ def _grid(task: str, points: list[Fields], directory: SweepDirectory) -> Grid:
 
 
 def _noise_of_the_paper(task: str, given: Fields) -> Fields:
-    """White, where MPQ's preset has another; a planner of one's own may know of none."""
+    """White, where the task's preset has another; a planner of one's own may know of none."""
     planner = planner_config(given.get(PLANNER, Config().planner.name))
     if 'paper' not in load_task(task).presets or not isinstance(planner, NoiseConfig):
         return {}

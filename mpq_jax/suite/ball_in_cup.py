@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.suite.table_3 import LONG_HORIZON, TABLE_3, paper_presets
-from mpq_jax.suite.tuned_settings import AGENT_SETTINGS, CHOSEN_ON, FEW_STATES, physics
+from mpq_jax.suite.tuned_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
 
 # Of the MJCF, in the plane (x, z), metres. qpos and qvel are (cup x, cup z, ball x, ball z).
@@ -113,7 +113,7 @@ def make_task() -> Task:
         | FEW_STATES
         | {'planner.temperature': TEMPERATURE},
         presets=paper_presets('BallInCupSparse', **physics('planner_physics', 0.002, 4, 8)),
-        agent_settings=AGENT_SETTINGS['ball_in_cup'],
+        agent_settings=TEMPERATURES['ball_in_cup'],
         settings_chosen_on=CHOSEN_ON['ball_in_cup'],
         long_horizon=LONG_HORIZON['BallInCupSparse'],
         signals={

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpq_jax.suite.table_3 import LONG_HORIZON, TABLE_3, paper_presets
-from mpq_jax.suite.tuned_settings import AGENT_SETTINGS, CHOSEN_ON, FEW_STATES, physics
+from mpq_jax.suite.tuned_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
 
 # Metres, in the world. qpos is (gripper [3], block [3], block's quaternion [4]); the gripper is
@@ -167,7 +167,7 @@ def make_task() -> Task:
             **physics('planner_physics', 0.002, 4, 8),
             **{'planner.iterations': 1, 'planner.control_discount': 1.0},
         ),
-        agent_settings=AGENT_SETTINGS['fetch_push'],
+        agent_settings=TEMPERATURES['fetch_push'],
         settings_chosen_on=CHOSEN_ON['fetch_push'],
         long_horizon=LONG_HORIZON['FetchPushBlock'],
         goal=lambda variables: variables,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.suite.table_3 import LONG_HORIZON, TABLE_3, paper_presets
-from mpq_jax.suite.tuned_settings import AGENT_SETTINGS, CHOSEN_ON, FEW_STATES, physics
+from mpq_jax.suite.tuned_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
 
 # Ours. qpos and qvel are the arm's seven joints and the drawer's displacement.
@@ -113,7 +113,7 @@ def make_task() -> Task:
         | physics('planner_physics', 0.02, 4, 8)
         | FEW_STATES,
         presets=paper_presets('FrankaDrawerOpen', **physics('planner_physics', 0.005, 4, 8)),
-        agent_settings=AGENT_SETTINGS['franka_drawer'],
+        agent_settings=TEMPERATURES['franka_drawer'],
         settings_chosen_on=CHOSEN_ON['franka_drawer'],
         long_horizon=LONG_HORIZON['FrankaDrawerOpen'],
         signals={

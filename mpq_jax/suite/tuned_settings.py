@@ -1,13 +1,9 @@
 """What the paper leaves open and we measured (BUILD_NOTES.md), as config fields."""
 
-from typing import Any
-
-# Each baseline has a temperature of its own; MPQ's stands in the task's settings. On the pendulum
-# MPQ samples lines, with noise on two knots; the baselines' noise is white, as the paper's.
-AGENT_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+# Each baseline has a temperature of its own; MPQ's stands in the task's settings.
+TEMPERATURES: dict[str, dict[str, dict[str, float]]] = {
     'pendulum': {
-        'mpq': {'planner.noise': 'knots', 'planner.knots': 2},
-        'mppi': {'planner.noise': 'white', 'planner.temperature': 0.05},
+        'mppi': {'planner.temperature': 0.05},
         'softq': {'planner.temperature': 0.5},
     },
     'ball_in_cup': {
@@ -21,7 +17,7 @@ AGENT_SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 # Where each task's settings were chosen; of other seeds and starts they know nothing.
 _BASELINES = '; temperatures of the baselines: seeds 0 to 4, tuning starts'
 CHOSEN_ON = {
-    'pendulum': 'seeds 0 to 7, training starts; the noise of MPQ: seeds 0 to 9, tuning starts'
+    'pendulum': 'seeds 0 to 7, training starts; the noise: seeds 0 to 9, tuning starts'
     + _BASELINES,
     'ball_in_cup': 'seeds 0 to 2, training starts; the temperature also on 40 test starts of each'
     + _BASELINES,
