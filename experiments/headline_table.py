@@ -1,6 +1,7 @@
 """What the headline runs came to: every agent on every task, as far as it has run."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tasks import load_task
 
+OF_THE_PAPER = {'planner.temperature': 'table_3_temperature', 'planner.noise': 'white_noise'}
 _ORDER = ('none', 'mppi', 'softq', 'mpq')
 _DEFINITIONS = {
     'training': 'a mean over all training episodes',
@@ -49,8 +51,9 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     """
     rows = []
     for task, count in test_episodes.items():
-        names = (task, with_table_3(task), with_noise_of_mpq(task))
-        found = [SweepDirectory(path / name) for name in names]
+        both = tuple(OF_THE_PAPER)
+        combinations = ((), *((name,) for name in both), both)
+        found = [SweepDirectory(path / sweep_with(task, names)) for names in combinations]
         own = [(d, o) for d in found if d.sweep_file.exists() for o in read_outcomes(d)]
         own.sort(key=lambda pair: _ORDER.index(pair[1].fields['agent']))
         rows += _rows(task, own, count, console)
@@ -62,14 +65,9 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     console.print(text, markup=False)
 
 
-def with_table_3(task: str) -> str:
-    """The sweep of a task's baselines with Table 3's temperature."""
-    return f'{task}_table_3_temperature'
-
-
-def with_noise_of_mpq(task: str) -> str:
-    """The sweep of plain MPPI with the noise that MPQ's preset has."""
-    return f'{task}_noise_of_mpq'
+def sweep_with(task: str, names: Iterable[str]) -> str:
+    """The sweep of a task in which these fields are the paper's, not the preset's."""
+    return '_'.join([task, *(OF_THE_PAPER[name] for name in names)])
 
 
 def _rows(
@@ -118,22 +116,30 @@ def _cells(directory: SweepDirectory, outcome: Outcome) -> list[RunDirectory]:
 
 
 def _setting(directory: SweepDirectory, outcome: Outcome, name: str) -> Any:
+    if name in outcome.fields:  # may be one of many in its cell
+        return outcome.fields[name]
     return get_field(_cells(directory, outcome)[0].read_config(), name)
 
 
 def _draw(task: str, found: list[tuple[SweepDirectory, Outcome]], path: Path) -> None:
     """Learning curves of the agents with their own temperature, beside the paper's.
 
-    With MPQ's noise that of the long plain MPPI alone: at MPQ's horizon it changes little.
+    With white noise in the preset's place MPQ's and the long plain MPPI's alone: at MPQ's horizon
+    it changes little.
     """
     measure = 'return' if load_task(task).success is None else 'success'
     curves: dict[str, np.ndarray] = {}
+    white = sweep_with(task, ['planner.noise'])
     for directory, outcome in found:
-        other = directory.path.name == with_noise_of_mpq(task)
-        if other and outcome.fields['planner.horizon'] != load_task(task).long_horizon:
+        agent, horizon = outcome.fields['agent'], outcome.fields['planner.horizon']
+        label = agent_label(outcome.fields)
+        if directory.path.name == white:
+            if agent == 'mppi' and horizon != load_task(task).long_horizon:
+                continue
+            label += ', white noise'
+        elif directory.path.name != task:
             continue
-        noise = f', {_setting(directory, outcome, "planner.noise")}' if other else ''
-        curves.setdefault(agent_label(outcome.fields) + noise, outcome.tables[measure])
+        curves[label] = outcome.tables[measure]
     if curves:
         theirs = comparison.labelled(published.training_curves(task))
         plots.learning_curve(curves, path / f'{task}.png', task, theirs, measure)
