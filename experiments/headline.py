@@ -1,11 +1,13 @@
 """The README's table of results: python -m experiments.headline [--tasks=...] [--run_dir=...].
 
 No control, plain MPPI, SoftQ and MPQ on every built-in task, on seeds that no setting was chosen
-on; the baselines with their own temperature, and with Table 3's. Each task is a sweep in a
-directory of its own below --run_dir, so the same command goes on where it was stopped; the table is
-written after every agent. --draw_only runs nothing.
+on; the baselines with their own temperature, and with Table 3's; MPPI and MPQ with white noise too,
+the paper's, where their presets have another. Each task is a sweep in a directory of its own below
+--run_dir, so the same command goes on where it was stopped; the table is written after every agent.
+--draw_only runs nothing.
 """
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +35,7 @@ flags.DEFINE_integer('seed', 100, 'the first; settings were chosen on seeds 0 to
 flags.DEFINE_integer('num_seeds', None, 'of each task, for a shorter table')
 flags.DEFINE_integer('episodes', None, 'of training, for a shorter table')
 flags.DEFINE_integer('test_episodes', None, 'a seed, for a shorter table')
-flags.DEFINE_bool('table_3', True, "baselines with Table 3's temperature too, after all else")
+flags.DEFINE_bool('table_3', True, "with Table 3's temperature, white noise too, after all else")
 flags.DEFINE_bool('draw_only', False, 'run nothing more: the table of what --run_dir holds so far')
 
 # On a CPU: contacts are planned natively, and the true system is native MuJoCo as well.
@@ -86,13 +88,25 @@ def _run(task: str, path: Path, console: Console) -> None:
         _extend(path / task, fixed, _points(task, agent), console)
         headline_table.write(path, _test_episodes(), console)
     for agent in FLAGS.agents if FLAGS.table_3 else ():
-        name = 'planner.temperature'
-        own, paper = (get_field(preset(task, agent, kind), name) for kind in ('default', 'paper'))
-        if agent in ('mppi', 'softq') and own != paper:
-            with_table_3 = fixed | {name: paper}
-            where = path / headline_table.with_table_3(task)
-            _extend(where, with_table_3, _points(task, agent), console)
+        for fields in _of_the_paper(task, agent):
+            where = path / headline_table.sweep_with(task, fields)
+            _extend(where, fixed | fields, _points(task, agent), console)
             headline_table.write(path, _test_episodes(), console)
+
+
+def _of_the_paper(task: str, agent: str) -> list[Fields]:
+    """What the paper has in the place of the agent's preset: temperature, noise, then both.
+
+    MPQ keeps its temperature.
+    """
+    own, paper = (preset(task, agent, kind) for kind in ('default', 'paper'))
+    names = {'none': [], 'mpq': ['planner.noise']}.get(agent, list(headline_table.OF_THE_PAPER))
+    differing = [name for name in names if get_field(own, name) != get_field(paper, name)]
+    return [
+        {name: get_field(paper, name) for name in chosen}
+        for count in range(1, len(differing) + 1)
+        for chosen in itertools.combinations(differing, count)
+    ]
 
 
 def _extend(path: Path, fixed: Fields, points: list[Fields], console: Console) -> None:

@@ -1,6 +1,7 @@
 """What the headline runs came to: every agent on every task, as far as it has run."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mpq_jax.sweep.results import Outcome, read_outcomes
 from mpq_jax.sweep.sweep_directory import SweepDirectory
 from mpq_jax.tasks import load_task
 
+OF_THE_PAPER = {'planner.temperature': 'table_3_temperature', 'planner.noise': 'white_noise'}
 _ORDER = ('none', 'mppi', 'softq', 'mpq')
 _DEFINITIONS = {
     'training': 'a mean over all training episodes',
@@ -49,11 +51,13 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     """
     rows = []
     for task, count in test_episodes.items():
-        found = [SweepDirectory(path / name) for name in (task, with_table_3(task))]
+        both = tuple(OF_THE_PAPER)
+        combinations = ((), *((name,) for name in both), both)
+        found = [SweepDirectory(path / sweep_with(task, names)) for names in combinations]
         own = [(d, o) for d in found if d.sweep_file.exists() for o in read_outcomes(d)]
         own.sort(key=lambda pair: _ORDER.index(pair[1].fields['agent']))
         rows += _rows(task, own, count, console)
-        _draw(task, [outcome for _, outcome in own], path)
+        _draw(task, own, path)
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
     write_atomically(path / 'headline.json', json.dumps(content, indent=1) + '\n')
     text = headline_text.markdown(rows)
@@ -61,9 +65,9 @@ def write(path: Path, test_episodes: dict[str, int], console: Console) -> None:
     console.print(text, markup=False)
 
 
-def with_table_3(task: str) -> str:
-    """The sweep of a task's baselines with Table 3's temperature."""
-    return f'{task}_table_3_temperature'
+def sweep_with(task: str, names: Iterable[str]) -> str:
+    """The sweep of a task in which these fields are the paper's, not the preset's."""
+    return '_'.join([task, *(OF_THE_PAPER[name] for name in names)])
 
 
 def _rows(
@@ -85,7 +89,8 @@ def _rows(
                 'task': task,
                 'chosen_on': load_task(task).settings_chosen_on,
                 **outcome.fields,
-                'temperature': _temperature(directory, outcome),
+                'temperature': _setting(directory, outcome, 'planner.temperature'),
+                'noise': _setting(directory, outcome, 'planner.noise'),
                 'seeds': outcome.seeds,
                 'episodes': tables['return'].shape[1],
                 'training': {name: _figure(table, name) for name, table in tables.items()},
@@ -110,16 +115,31 @@ def _cells(directory: SweepDirectory, outcome: Outcome) -> list[RunDirectory]:
     ]
 
 
-def _temperature(directory: SweepDirectory, outcome: Outcome) -> float:
-    return get_field(_cells(directory, outcome)[0].read_config(), 'planner.temperature')
+def _setting(directory: SweepDirectory, outcome: Outcome, name: str) -> Any:
+    if name in outcome.fields:  # may be one of many in its cell
+        return outcome.fields[name]
+    return get_field(_cells(directory, outcome)[0].read_config(), name)
 
 
-def _draw(task: str, outcomes: list[Outcome], path: Path) -> None:
-    """Learning curves of the agents with their own temperature, beside the paper's."""
+def _draw(task: str, found: list[tuple[SweepDirectory, Outcome]], path: Path) -> None:
+    """Learning curves of the agents with their own temperature, beside the paper's.
+
+    With white noise in the preset's place MPQ's and the long plain MPPI's alone: at MPQ's horizon
+    it changes little.
+    """
     measure = 'return' if load_task(task).success is None else 'success'
     curves: dict[str, np.ndarray] = {}
-    for outcome in outcomes:
-        curves.setdefault(agent_label(outcome.fields), outcome.tables[measure])
+    white = sweep_with(task, ['planner.noise'])
+    for directory, outcome in found:
+        agent, horizon = outcome.fields['agent'], outcome.fields['planner.horizon']
+        label = agent_label(outcome.fields)
+        if directory.path.name == white:
+            if agent == 'mppi' and horizon != load_task(task).long_horizon:
+                continue
+            label += ', white noise'
+        elif directory.path.name != task:
+            continue
+        curves[label] = outcome.tables[measure]
     if curves:
         theirs = comparison.labelled(published.training_curves(task))
         plots.learning_curve(curves, path / f'{task}.png', task, theirs, measure)

@@ -16,6 +16,7 @@ _RETURNS = '| task | agent | return, all episodes | last quarter | paper |'
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """Two tables: tasks with returns alone, and tasks with successes."""
+    rows = [row | {'noise_shown': _noise(row, rows)} for row in rows]
     successes = [row for row in rows if 'success' in row['training']]
     returns = [row for row in rows if 'success' not in row['training']]
     parts = []
@@ -33,22 +34,41 @@ _SUMMARY = (
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """One line a task, as the README has it: all training episodes, MPPI at MPQ's horizon."""
+    """One line a task and noise, as the README has it: all training episodes.
+
+    MPPI at MPQ's horizon, and at the long one where that was run.
+    """
     lines = [_SUMMARY, _rule(_SUMMARY)]
     for task in dict.fromkeys(row['task'] for row in rows):
         of_task = [row for row in rows if row['task'] == task]
-        mpq = next(row for row in of_task if row['agent'] == 'mpq')
-        horizon = mpq['planner.horizon']
-        mppi = [
-            row for row in of_task if row['agent'] == 'mppi' and row['planner.horizon'] == horizon
-        ]
-        shown = {row['agent']: row for row in reversed(of_task)} | {'mppi': mppi[0]}
-        cells = [_brief(shown['none']), _brief(mppi[0])]
-        cells.append(_brief(mppi[1]) if len(mppi) > 1 else 'the same')
-        cells += [_brief(shown['softq']), _brief(mpq), _paper(mpq)]
-        sizes = f'{len(mpq["seeds"])} seeds x {mpq["episodes"]}, H={horizon}'
-        lines.append('| ' + ' | '.join([f'{task}, {sizes}', *cells]) + ' |')
+        shown = {row['agent']: row for row in reversed(of_task)}
+        mpq = [row for row in of_task if row['agent'] == 'mpq']
+        for one in mpq:
+            cells = [_brief(shown['none']), *_mppi(of_task, one), _brief(shown['softq'])]
+            sizes = f'{len(one["seeds"])} seeds x {one["episodes"]}, H={one["planner.horizon"]}'
+            name = f'{task}, {sizes}' if one is mpq[0] else f'{task}, white noise as in the paper'
+            lines.append('| ' + ' | '.join([name, *cells, _brief(one), _paper(one)]) + ' |')
     return '\n'.join(lines) + '\n'
+
+
+def _mppi(rows: Sequence[dict[str, Any]], mpq: dict[str, Any]) -> list[str]:
+    """With MPQ's noise, at its horizon and longer: its own temperature, the paper's."""
+    found = [
+        row
+        for row in rows
+        if row['agent'] == 'mppi' and row.get('noise', 'white') == mpq.get('noise', 'white')
+    ]
+    own = found[0]['temperature']
+
+    def cell(chosen: list[dict[str, Any]]) -> str:
+        longer = [f'; H={r["planner.horizon"]}: {_brief(r)}' for r in chosen[1:]]
+        return ''.join([_brief(chosen[0]), *longer])
+
+    paper = [row for row in found if row['temperature'] != own]
+    return [
+        cell([row for row in found if row['temperature'] == own]),
+        cell(paper) if paper else 'the same',
+    ]
 
 
 def _brief(row: dict[str, Any]) -> str:
@@ -93,10 +113,19 @@ def _line(row: dict[str, Any], cells: list[str]) -> str:
     agent = agent_label(row)
     if row['agent'] != 'none':
         agent += f', λ={row["temperature"]:g}'
+        agent += row['noise_shown']
     if row.get('better') is False:
         agent += ' (not better than no control)'
     task = f'{row["task"]}, {len(row["seeds"])} seeds x {row["episodes"]}'
     return '| ' + ' | '.join([task, agent, *cells]) + ' |'
+
+
+def _noise(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    """Of plans of more than one action, where a task's rows have several noises."""
+    planned = [r for r in rows if r['task'] == row['task'] and r['agent'] in ('mppi', 'mpq')]
+    if row not in planned or {r.get('noise', 'white') for r in planned} == {'white'}:
+        return ''
+    return ', white noise' if row['noise'] == 'white' else f', {row["noise"]}'
 
 
 def _three(figures: dict[str, Any]) -> str:

@@ -36,15 +36,17 @@ class Entry(NamedTuple):
 
 _NATIVE = {'planner_physics.backend': 'mujoco', 'real_system': 'mujoco'}
 _PENDULUM: dict[str, list[Any]] = {'planner.horizon': [4, 8], 'planner_model': ['biased', 'true']}
+# White noise, with which lambda was compared first.
+_SWING_UP = {'task': 'pendulum', 'episodes': 50, 'planner.noise': 'white'}
 _LINEAR = {
     'planner.td_schedule': 'linear', 'planner.td_lambda_final': 0.5, 'planner.td_episodes': 25.0,
 }  # fmt: skip
 ENTRIES = {
     'pendulum_constant': Entry(
-        {'task': 'pendulum', 'episodes': 50, 'planner.td_schedule': 'constant'},
+        {**_SWING_UP, 'planner.td_schedule': 'constant'},
         {'planner.td_lambda': [0.0, 0.5, 0.8, 0.95, 1.0], **_PENDULUM},
     ),
-    'pendulum_linear': Entry({'task': 'pendulum', 'episodes': 50, **_LINEAR}, _PENDULUM),
+    'pendulum_linear': Entry({**_SWING_UP, **_LINEAR}, _PENDULUM),
     'ball_in_cup_constant': Entry(
         {'task': 'ball_in_cup', 'episodes': 100, 'planner.td_schedule': 'constant', **_NATIVE},
         {'planner.td_lambda': [0.5, 0.95, 1.0], 'planner.horizon': [4]},

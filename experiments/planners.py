@@ -98,6 +98,8 @@ NO_CONTROL = 'no_control'
 
 # On a CPU: contacts are planned natively, and the true system is native MuJoCo as well.
 _NATIVE = {'planner_physics.backend': 'mujoco', 'real_system': 'mujoco'}
+# Where a combination says nothing: the pendulum's preset has knots.
+_WHITE_NOISE = {'planner.noise': 'white'}
 
 
 class Entry(NamedTuple):
@@ -111,11 +113,11 @@ class Entry(NamedTuple):
 
 
 ENTRIES = {
-    'pendulum': Entry('pendulum', 8, {}),
+    'pendulum': Entry('pendulum', 8, _WHITE_NOISE),
     'ball_in_cup': Entry('ball_in_cup', 4, _NATIVE),
     'franka_drawer': Entry('franka_drawer', 10, _NATIVE),
     'fetch_push': Entry('fetch_push', 10, _NATIVE),
-    'pendulum_h32': Entry('pendulum', 32, {}),
+    'pendulum_h32': Entry('pendulum', 32, _WHITE_NOISE),
     'franka_drawer_h16': Entry('franka_drawer', 16, _NATIVE),
     'franka_drawer_h64': Entry(
         'franka_drawer', 64, _NATIVE, 5, ('mppi', 'mppi_knots', 'dmd', 'cem')

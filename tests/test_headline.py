@@ -53,6 +53,39 @@ def test_a_row_that_is_no_better_says_so_and_few_seeds_are_listed(tmp_path):
     assert 'MPPI H=4, λ=0.15 (not better than no control) | 0.12 (0.25, 0.00)' in text
 
 
+def test_white_noise_stands_beside_the_presets(tmp_path):
+    """In rows of its own, MPQ's and MPPI's; the README has a line of it."""
+    knots, white = {'planner.noise': 'knots'}, {'planner.noise': 'white'}
+    long, table_3 = {'agent': 'mppi', 'planner.horizon': 48}, {'planner.temperature': 0.3}
+    mppi, mpq = ({'agent': agent, 'planner.horizon': 4} for agent in ('mppi', 'mpq'))
+    none, softq = ({'agent': agent, 'planner.horizon': 1} for agent in ('none', 'softq'))
+    own = [none | white, softq | white, mppi | knots, long | knots, mpq | knots]
+    made_up(tmp_path / 'ball_in_cup', own, [IDLE, IDLE, IDLE, OURS, OURS])
+    where = tmp_path / headline_table.sweep_with('ball_in_cup', white)
+    made_up(where, [mppi | white, mpq | white], [IDLE, IDLE])
+    where = tmp_path / headline_table.sweep_with('ball_in_cup', table_3 | white)
+    made_up(where, [mppi | table_3 | white], [OURS])
+    headline_table.write(tmp_path, {'ball_in_cup': 0}, QUIET)
+    rows = json.loads((tmp_path / 'headline.json').read_text())['rows']
+    said = [(row['agent'], row['noise'], row['temperature']) for row in rows]
+    assert said == [
+        ('none', 'white', 0.05), ('mppi', 'knots', 0.15), ('mppi', 'knots', 0.15),
+        ('mppi', 'white', 0.15), ('mppi', 'white', 0.3), ('softq', 'white', 0.015),
+        ('mpq', 'knots', 0.05), ('mpq', 'white', 0.05),
+    ]  # fmt: skip
+    text = (tmp_path / 'headline.md').read_text()
+    assert 'MPPI H=48, λ=0.15, knots | 0.85 [' in text and 'MPQ H=4, λ=0.05, knots |' in text
+    assert 'MPQ H=4, λ=0.05, white noise (not' in text and 'SoftQ H=1, λ=0.015 (not' in text
+    preset, paper = (
+        line.strip('| ').split(' | ') for line in headline_text.summary(rows).splitlines()[2:]
+    )
+    assert preset[0] == 'ball_in_cup, 5 seeds x 4, H=4' and preset[3] == 'the same'
+    assert '; H=48: 0.85 [' in preset[2] and preset[5].startswith('0.85 [')
+    assert paper[0] == 'ball_in_cup, white noise as in the paper'
+    assert [cell[:4] for cell in paper[1:6]] == ['0.20', '0.20', '0.85', '0.20', '0.20']
+    assert 'H=' not in paper[2]
+
+
 def test_the_command_runs_on_seeds_that_nothing_was_chosen_on(tmp_path):
     """And goes on where it was: the second call has nothing left to run."""
     flags = ['--tasks=pendulum', '--agents=none', '--num_seeds=2', '--episodes=1']

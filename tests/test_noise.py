@@ -107,7 +107,8 @@ def test_samples_have_the_covariance_of_their_noise(kind):
 def test_white_noise_is_a_knot_at_every_control_and_the_colour_zero():
     plan = jax.random.normal(jax.random.key(0), (H, NU))
     white, key = config('white', num_samples=20), jax.random.key(1)
-    for fields in ({'noise': 'knots', 'knots': H}, {'noise': 'coloured', 'colour': 0.0}):
+    knots = [{'noise': 'knots', 'knots': count} for count in (H, H + 3)]  # no more than controls
+    for fields in (*knots, {'noise': 'coloured', 'colour': 0.0}):
         c = dataclasses.replace(white, **fields)
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6),
@@ -195,8 +196,8 @@ def test_targets_of_an_adapted_plan_have_the_mean_of_the_prior(covariance, scale
 @pytest.mark.parametrize(
     ('field', 'fields'),
     [
-        ('noise', {'noise': 'pink'}), ('knots', {'noise': 'knots', 'knots': 9}),
-        ('knots', {'knots': 0}), ('interpolation', {'interpolation': 'quintic'}),
+        ('noise', {'noise': 'pink'}), ('knots', {'knots': 0}),
+        ('interpolation', {'interpolation': 'quintic'}),
         ('colour', {'colour': 4.5}), ('tail', {'tail': 'last'}),
         ('target_noise', {'target_noise': 'knots'}),
         ('temperature_rule', {'temperature_rule': 'ess'}),

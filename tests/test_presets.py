@@ -1,10 +1,17 @@
 """Presets of every agent and task, held against tables written out by hand."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 import mpq_jax
 from mpq_jax.base.validation import ConfigError
+from mpq_jax.planning import noise
+from mpq_jax.sweep.grid import Grid, parse_sweeps, product
 from tests.conftest import lq_task
+
+ROOT = Path(__file__).parent.parent
 
 # Table 3 of the paper (full version), and the long horizons of its figures:
 # task: H, N, Sigma, lambda, alpha, gamma, target iterations, training episodes, long H
@@ -30,6 +37,7 @@ def test_the_paper_preset_is_table_3(task, agent):
     assert list(row) == expected
     assert mpq_jax.load_task(task).long_horizon == long_horizon
     assert (planner.iterations, planner.control_discount) == (1, 1.0)  # section 4.2, Eq. 23
+    assert planner.noise == 'white'
     assert (planner.pooling, config.belief.redraw, config.belief.num_draws) == ('pooled', 'run', 12)
     # A guess, for the schedule is undisclosed; targets are made afresh for each minibatch.
     assert learner.mode == 'per_minibatch'
@@ -101,3 +109,35 @@ def test_agents_of_one_action_have_no_knots(agent):
     planned = mpq_jax.preset('knotted', 'mppi').validate()
     assert planned.planner.noise == 'knots'
     assert mpq_jax.no_control(planned).validate().planner.noise == 'white'
+
+
+def test_what_plans_on_the_pendulum_acts_with_knots():
+    """MPQ and its baselines alike; not targets, the paper's preset, plans of one action."""
+    config = mpq_jax.preset('pendulum')
+    knotted = [config, mpq_jax.preset('pendulum', 'mppi')]
+    knotted += [mpq_jax.baseline(config, long=long) for long in (False, True)]
+    for each in knotted:
+        assert (each.validate().planner.noise, noise.size(each.planner)) == ('knots', 2)
+        assert each.planner.target_noise == 'white'
+    agents = ('mpq', 'mppi', 'softq', 'none')
+    white = [mpq_jax.preset('pendulum', agent, 'paper') for agent in agents]
+    white += [mpq_jax.baseline(white[0], long=long) for long in (False, True)]
+    white += [mpq_jax.preset('pendulum', agent) for agent in ('softq', 'none')]
+    white += [mpq_jax.no_control(config)]
+    white += [mpq_jax.preset(task) for task in TABLE_3 if task != 'pendulum']
+    assert {each.validate().planner.noise for each in white} == {'white'}
+
+
+def test_the_readmes_sweep_over_horizons_is_valid():
+    """At H = 1 and 2 there is a knot at every control, which is white noise."""
+    (command,) = re.findall(r'^mpq sweep (.*) --run_dir', (ROOT / 'README.md').read_text(), re.M)
+    flags = dict(flag.removeprefix('--').split('=', 1) for flag in command.split() if '=' in flag)
+    horizons = command.partition('--sweep planner.horizon=')[2].split()[0]
+    grid = Grid.of(
+        {'task': flags['task'], 'agent': flags['agent']},
+        product(parse_sweeps([f'planner.horizon={horizons}'])),
+    )
+    planners = [cell.config.planner for cell in grid.cells()]
+    assert {planner.noise for planner in planners} == {'knots'}
+    sizes = [(planner.horizon, noise.size(planner)) for planner in planners]
+    assert sizes == [(1, 1), (2, 2), (4, 2), (8, 2), (16, 2)]

@@ -156,6 +156,22 @@ def test_no_control_is_a_row_of_every_table():
     assert output_of(program) == f'{point("none", 1)}\n' * 3
 
 
+def test_what_is_reproduced_has_the_papers_noise():
+    """White, though the pendulum's preset has knots; unless another is asked for."""
+    program = """
+from mpq_jax.commands import reproduce as r
+from mpq_jax.sweep import SweepDirectory
+for flags in ([], ['--preset=paper_learning'], ['--set=planner.noise=coloured'], ['--planner=dmd']):
+    r.FLAGS(['reproduce', *flags])
+    points = r._training_curves('pendulum')
+    grid = r._grid('pendulum', points, SweepDirectory('nowhere'))
+    print(*(grid.config(point).validate().planner.noise for point in points[1:3]))
+    r.FLAGS.unparse_flags()
+"""
+    said = output_of(program).split()
+    assert said == ['white'] * 4 + ['coloured'] * 2 + ['white'] * 2
+
+
 def test_evaluations_are_printed_with_their_seeds():
     figure = {'mean': 0.75, 'low': None, 'high': None}
     figure['per_seed'] = {'0': {'mean': 0.5}, '1': {'mean': 1.0}}

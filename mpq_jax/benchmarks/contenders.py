@@ -13,7 +13,7 @@ import mpq_jax
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import compile
 from mpq_jax.benchmarks import references
-from mpq_jax.config import Config, PhysicsConfig
+from mpq_jax.config import Config, NoiseConfig, PhysicsConfig
 from mpq_jax.dynamics import make_simulator
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import planner_models
@@ -167,7 +167,8 @@ def reference_calls(
 def config_of(cell: Cell, agent: str, simulator, one_iteration: bool = True) -> Config:
     """The preset at a cell's sizes, for one seed, with its chunks chosen.
 
-    With `one_iteration`, so that a plan and its bare rollouts take the same steps.
+    With `one_iteration`, so that a plan and its bare rollouts take the same steps. Its noise is
+    white whatever the preset's, as that of the references is.
     """
     fields = {
         'planner.horizon': cell.horizon,
@@ -178,6 +179,8 @@ def config_of(cell: Cell, agent: str, simulator, one_iteration: bool = True) -> 
     if one_iteration:
         fields['planner.iterations'] = 1
     config = mpq_jax.set_fields(mpq_jax.preset(cell.task, agent), fields)
+    if isinstance(config.planner, NoiseConfig):
+        config = mpq_jax.set_fields(config, {'planner.noise': 'white'})
     draws = min(config.belief.num_draws, cell.num_samples)
     config = mpq_jax.set_fields(config, {'belief.num_draws': draws})
     return memory.with_chunks(config, simulator, 1)

@@ -17,6 +17,9 @@ from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import ConfigError, TaskError, check_choice
 from mpq_jax.commands import command_line
 from mpq_jax.comparison import dmd_cartpole_figure, paper_figures
+from mpq_jax.config import Config, NoiseConfig
+from mpq_jax.config.fields import PLANNER
+from mpq_jax.config.planners import planner_config
 from mpq_jax.suite.presets import preset
 from mpq_jax.sweep import SweepDirectory, run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
@@ -83,10 +86,22 @@ def _grid(task: str, points: list[Fields], directory: SweepDirectory) -> Grid:
     """The points, and those that the directory holds already for other figures."""
     points = [*directory.points, *points]
     distinct = {json.dumps(point, sort_keys=True): point for point in points}
-    fixed = {'seed': 100, 'num_seeds': 5} | command_line.given_fields(FLAGS) | {'task': task}
+    given = command_line.given_fields(FLAGS)
+    fixed = {'seed': 100, 'num_seeds': 5, **_noise_of_the_paper(task, given), **given, 'task': task}
     if FLAGS.preset is not None:
         fixed['preset'] = FLAGS.preset
     return Grid.of(fixed, tuple(distinct.values()))
+
+
+def _noise_of_the_paper(task: str, given: Fields) -> Fields:
+    """White, where the task's preset has another; a planner of one's own may know of none."""
+    planner = planner_config(given.get(PLANNER, Config().planner.name))
+    if 'paper' not in load_task(task).presets or not isinstance(planner, NoiseConfig):
+        return {}
+    own, paper = (
+        getattr(preset(task, name=name).planner, 'noise', None) for name in ('default', 'paper')
+    )
+    return {} if own == paper else {'planner.noise': paper}
 
 
 def _point(agent: str, horizon: int, planner_model: str = 'biased', q_data: str = 'real') -> Fields:

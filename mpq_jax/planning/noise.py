@@ -24,13 +24,13 @@ from mpq_jax.config import NoiseConfig
 
 def size(config: NoiseConfig) -> int:
     """K, the coordinates of an action's plan."""
-    return config.knots if config.noise == 'knots' else config.horizon
+    return min(config.knots, config.horizon) if config.noise == 'knots' else config.horizon
 
 
 def times(config: NoiseConfig) -> jax.Array:
     """When each coordinate counts `[K]`, in control steps from now."""
     if config.noise == 'knots':
-        return jnp.asarray(_knot_times(config.horizon, config.knots), jnp.float32)
+        return jnp.asarray(_knot_times(config.horizon, size(config)), jnp.float32)
     return jnp.arange(config.horizon)
 
 
@@ -66,7 +66,7 @@ def shift_spread(config: NoiseConfig, spread: jax.Array, entering: jax.Array) ->
     moved = jnp.concatenate([spread[1:], entering[None]])
     if config.noise != 'knots':
         return moved
-    share = _spacings(config.horizon, config.knots)
+    share = _spacings(config.horizon, size(config))
     return (1.0 - share) * spread + share * moved
 
 
@@ -83,7 +83,7 @@ def _along_time(matrix, plans: jax.Array) -> jax.Array:
 def _factor(config: NoiseConfig) -> jax.Array:
     """A `[H, K]`."""
     if config.noise == 'knots':
-        return jnp.asarray(_interpolation(config.horizon, config.knots, config.interpolation))
+        return jnp.asarray(_interpolation(config.horizon, size(config), config.interpolation))
     return jnp.linalg.cholesky(correlations(config.horizon, config.colour))
 
 
@@ -123,7 +123,7 @@ def _at(instants: np.ndarray, horizon: int, knots: int, kind: str) -> np.ndarray
 
 def _knot_shift(config: NoiseConfig) -> np.ndarray:
     """The knots one control step later as weights of those before `[K, K]`."""
-    return _shift_matrix(config.horizon, config.knots, config.interpolation, config.tail)
+    return _shift_matrix(config.horizon, size(config), config.interpolation, config.tail)
 
 
 @functools.cache

@@ -45,12 +45,12 @@ PAPER_LEARNING = {
 }
 
 
-def paper_presets(name: str, **physics: Any) -> dict[str, dict[str, Any]]:
+def paper_presets(name: str, **undone: Any) -> dict[str, dict[str, Any]]:
     """Presets of a task of the paper, on top of its own settings.
 
     Args:
       name: the task's, in Table 3.
-      **physics: fields that undo what its settings change beside the table.
+      **undone: fields that undo what its settings change beside the table.
 
     Returns:
       'paper': Table 3 to the letter, with fresh targets for every minibatch; 'paper_learning': Q
@@ -59,6 +59,6 @@ def paper_presets(name: str, **physics: Any) -> dict[str, dict[str, Any]]:
     row = TABLE_3[name]
     iterations = {'learner.target_iterations': row['learner.target_iterations']}
     return {
-        'paper': row | PAPER_LEARNING | physics,
+        'paper': row | PAPER_LEARNING | undone,
         'paper_learning': PAPER_LEARNING | iterations,
     }

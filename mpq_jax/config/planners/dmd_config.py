@@ -67,7 +67,8 @@ class DMDConfig(PlannerConfig):
                 raise ConfigError(
                     'planner.target_noise', 'white',
                     f"'acting' with planner.target_proposal 'adapted' and planner.noise "
-                    f'{self.noise!r}: a covariance is of the coordinates that are sampled',
+                    f"{self.noise!r} (a covariance is of the coordinates that are sampled), or "
+                    "planner.noise 'white'",
                 )  # fmt: skip
         if self.loss != 'exponential_utility' and self.temperature_rule != 'fixed':
             raise ConfigError(

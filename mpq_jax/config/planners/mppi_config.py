@@ -67,7 +67,7 @@ class NoiseConfig(BasePlannerConfig):
     """How plans are sampled by MPPI and the planners made like it; see `planning.noise`."""
 
     noise: str = static('white')  # over time
-    knots: int = static(4)  # K of H, of noise='knots'
+    knots: int = static(4)  # K of noise='knots'; H where that is less
     interpolation: str = static('linear')  # between knots; or 'cubic', a natural spline
     colour: float = 1.0  # beta of noise='coloured': power 1 / f^beta; 0 white, 1 pink, 2 brown
     tail: str = static('zero')  # the control that follows a plan's end at the shift
@@ -84,10 +84,6 @@ class NoiseConfig(BasePlannerConfig):
         check_choice('planner.noise', self.noise, NOISES)
         check_choice('planner.interpolation', self.interpolation, ('linear', 'cubic'))
         check_at_least('planner.knots', self.knots, 1)
-        if self.noise == 'knots' and self.knots > self.horizon:
-            raise ConfigError(
-                'planner.knots', self.knots, f'at most planner.horizon = {self.horizon}'
-            )
         check_between('planner.colour', self.colour, 0.0, 4.0)
         check_choice('planner.tail', self.tail, TAILS)
         check_choice('planner.target_noise', self.target_noise, ('white', 'acting'))
