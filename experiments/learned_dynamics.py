@@ -38,10 +38,10 @@ _PENDULUM = {'task': 'pendulum', 'episodes': 50}
 ENTRIES = {
     'cartpole_learned': Entry(_CARTPOLE | {'planner_model': 'learned'}),
     'cartpole_true': Entry(
-        _CARTPOLE | {'planner_model': 'true', 'planner_physics.backend': 'mujoco'}
+        _CARTPOLE | {'planner_model': 'true', 'planner_physics.backend': 'equations'}
     ),
     'cartpole_biased': Entry(
-        _CARTPOLE | {'planner_model': 'biased', 'planner_physics.backend': 'mujoco'}
+        _CARTPOLE | {'planner_model': 'biased', 'planner_physics.backend': 'equations'}
     ),
     # One network a plan: a fifth of the arithmetic of five particles.
     'cartpole_shooting': Entry(

@@ -145,6 +145,15 @@ def test_models_and_the_rails_end_are_those_of_a_compiled_mjcf(step):
     assert (after[:10, 2] < 3.0).all()  # stopped, at full force
 
 
+def test_the_equations_are_native_mujocos_but_for_the_rails_end(task, step):
+    states, actions = random_states(50, seed=3)
+    scales = np.random.default_rng(4).uniform(1.0, 1.5, (2, 50))
+    values = {'mass_scale': scales[0], 'length_scale': scales[1]}
+    one = lambda v, s, a: jnp.concatenate(task.equations(v, s[:2], s[2:], a[None]))  # noqa: E731
+    ours = jax.jit(jax.vmap(one))(values, states, actions)
+    np.testing.assert_allclose(ours, step(values, states, actions), rtol=1e-4, atol=1e-4)
+
+
 def test_a_longer_and_heavier_pole(task, model):
     same, other = copy.copy(model), copy.copy(model)
     task.set_parameters(same, task.true_parameters)

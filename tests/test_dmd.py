@@ -200,3 +200,12 @@ def test_the_shift_drops_a_step_and_grows_the_rest():
     np.testing.assert_array_equal(after.mean, [[2, 3], [4, 5], [0, 0]])
     np.testing.assert_allclose(after.covariance[:2], plan.covariance[1:] + 0.1 * np.eye(2))
     np.testing.assert_allclose(after.covariance[2], 0.5 * np.eye(2))
+
+
+def test_the_shift_puts_back_what_it_does_not_keep():
+    c = DMDConfig(horizon=3, noise_variance=0.5, covariance_kept=0.25, covariance='full')
+    plan = random_plan(c, jax.random.key(0), 2)
+    after = dmd.shift(c, plan).covariance[:2]
+    np.testing.assert_allclose(after, 0.25 * plan.covariance[1:] + 0.375 * np.eye(2), rtol=1e-6)
+    forgets = dataclasses.replace(c, covariance_kept=0.0)
+    np.testing.assert_allclose(dmd.shift(forgets, plan).covariance, [0.5 * np.eye(2)] * 3)

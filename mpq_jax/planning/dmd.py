@@ -107,7 +107,8 @@ def control_cost(config: DMDConfig, plan: Gaussian, deviation: jax.Array) -> jax
 def shift(config: DMDConfig, plan: Gaussian) -> Gaussian:
     """One control step later; behind the last coordinate comes the prior's covariance.
 
-    Covariances grow by `covariance_growth` of the prior's, which keeps a plan exploring.
+    Covariances grow by `covariance_growth` of the prior's, or go back to it by what is not
+    `covariance_kept`: a plan goes on exploring.
     """
     mean = noise.shift(config, plan.mean)
     if config.covariance == 'fixed':
@@ -115,7 +116,8 @@ def shift(config: DMDConfig, plan: Gaussian) -> Gaussian:
     prior = config.noise_variance * jnp.eye(mean.shape[-1])
     if config.covariance == 'diagonal':
         prior = jnp.diagonal(prior)
-    grown = plan.covariance + config.covariance_growth * prior
+    kept = config.covariance_kept
+    grown = kept * plan.covariance + (1.0 - kept + config.covariance_growth) * prior
     if config.covariance == 'shared':
         return Gaussian(mean, grown)
     return Gaussian(mean, noise.shift_spread(config, grown, prior))

@@ -30,6 +30,7 @@ class DMDConfig(PlannerConfig):
     covariance_step_size: float = 0.5
     covariance_floor: float = 0.05  # in noise_variance
     covariance_growth: float = 0.0  # added at each shift, in noise_variance
+    covariance_kept: float = 1.0  # share of it that a shift keeps; the rest is the prior's again
     # What Q's targets sample from: the prior's covariance, or the plan's, its eigenvalues above
     # `target_floor` in noise_variance (at a half or less exp(-S/lambda) may vary without bounds).
     target_proposal: str = static('prior')
@@ -51,7 +52,7 @@ class DMDConfig(PlannerConfig):
         check_between('planner.covariance_step_size', self.covariance_step_size, 0.0, 1.0)
         check_between('planner.covariance_floor', self.covariance_floor, 0.0, None, open_low=True)
         check_between('planner.covariance_growth', self.covariance_growth, 0.0, None)
-
+        check_between('planner.covariance_kept', self.covariance_kept, 0.0, 1.0)
         self._validate_targets()
 
     def _validate_targets(self) -> None:
