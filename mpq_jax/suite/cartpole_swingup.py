@@ -168,7 +168,7 @@ PETS = {
 PETS_SMALL = PETS | {
     'planner.num_samples': 200,
     'planner.iterations': 3,
-    'dynamics.hidden_width': 200,
+    'dynamics.hidden_width': 100,
     'dynamics.particles': 5,
     'dynamics.epochs': 50,
     'dynamics.holdout': 0.1,
