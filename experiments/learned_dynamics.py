@@ -34,7 +34,10 @@ _CARTPOLE = {
     'real_system': 'mujoco', 'training.validation_episodes': 0,
 }  # fmt: skip
 _MODELS = ['learned', 'residual', 'biased', 'true']
-_PENDULUM = {'task': 'pendulum', 'episodes': 50}
+_PENDULUM = {
+    'task': 'pendulum', 'episodes': 50, 'training.validation_episodes': 0,
+    'dynamics.hidden_width': 64, 'dynamics.hidden_layers': 2,
+}  # fmt: skip
 ENTRIES = {
     'cartpole_learned': Entry(_CARTPOLE | {'planner_model': 'learned'}),
     'cartpole_true': Entry(
@@ -53,6 +56,9 @@ ENTRIES = {
             'planner.num_samples': 2000,
             'dynamics.particles': 0,
         }
+    ),
+    'cartpole_residual': Entry(
+        _CARTPOLE | {'planner_model': 'residual', 'planner_physics.backend': 'equations'}
     ),
     'pendulum_mppi': Entry(
         _PENDULUM | {'agent': 'mppi', 'planner.horizon': 32}, {'planner_model': _MODELS}

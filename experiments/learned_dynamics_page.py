@@ -119,6 +119,7 @@ _LABELS = {
     'cartpole_learned': 'CEM, learned model',
     'cartpole_true': 'CEM, true model',
     'cartpole_biased': 'CEM, biased model',
+    'cartpole_residual': 'CEM, biased model, corrected',
     'cartpole_shooting': 'random shooting, 2000 plans, learned model',
     'pendulum_mppi': 'MPPI H=32',
     'pendulum_mpq': 'MPQ H=8',
