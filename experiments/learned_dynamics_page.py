@@ -84,7 +84,7 @@ def best_so_far(returns: np.ndarray) -> np.ndarray:
 
 def _cartpole_table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        '| cartpole | best of 6 trials | best of 15 | mean of the last 5 | minutes a seed |',
+        '| cartpole | best of 6 trials | best of 15 | mean of the last 5 | minutes, all seeds |',
         '|---|---|---|---|---|',
     ]
     for row in rows:
@@ -104,7 +104,7 @@ def _cartpole_table(rows: list[dict[str, Any]]) -> str:
 
 def _pendulum_table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        '| pendulum | model | episodes 1 to 20 | episodes 21 to 50 | minutes a seed |',
+        '| pendulum | model | episodes 1 to 20 | episodes 21 to 50 | minutes, all seeds |',
         '|---|---|---|---|---|',
     ]
     for row in rows:
