@@ -168,6 +168,7 @@ PETS = {
 PETS_SMALL = PETS | {
     'planner.num_samples': 200,
     'planner.iterations': 3,
+    'planner.covariance_kept': 0.75,
     'dynamics.hidden_width': 100,
     'dynamics.particles': 5,
     'dynamics.epochs': 50,
