@@ -36,7 +36,7 @@ def test_memory_estimate_covers_what_xla_allots(pendulum, form, least):
     def plan(state, key):
         return mppi.plan(
             config.planner, mjx_pendulum, mjx_pendulum.task.cost, models, state,
-            jnp.zeros((8, 1)), key,
+            mppi.zero_controls(config.planner, 1), key,
         )  # fmt: skip
 
     lowered = jax.jit(plan).lower(at(mjx_pendulum, 1.0, 0.0), jax.random.key(0))
