@@ -16,6 +16,7 @@ from tests.conftest import lq_task, tiny_config, tiny_lq_config
 
 SMALL = {
     'planner_model': 'learned',
+    'planner_physics.backend': 'auto',  # a run that goes on has what it had
     'planner.num_samples': 8,
     'learner.buffer_capacity': 100,
     'dynamics.members': 2,

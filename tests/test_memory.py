@@ -1,7 +1,6 @@
 """How much fits: estimates of what a program needs, against what XLA allots."""
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from mpq_jax.base.validation import ConfigError

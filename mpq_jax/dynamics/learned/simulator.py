@@ -78,6 +78,14 @@ class LearnedSimulator(Simulator):
 
     dynamics: LearnedDynamics
 
+    @property
+    def description(self) -> str:
+        """'ensemble (5 networks of 3 x 200)'; `backend` is that of the physics they stand on."""
+        config = self.dynamics.config
+        sizes = f'{config.members} networks of {config.hidden_layers} x {config.hidden_width}'
+        corrected = f', correcting {super().description}' if self.dynamics.corrects else ''
+        return f'ensemble ({sizes}{corrected})'
+
 
 def make_learned_simulator(
     physics: Simulator, config: DynamicsConfig, corrects: bool
@@ -93,7 +101,6 @@ def make_learned_simulator(
       TaskError: states that cannot be learned.
     """
     dynamics = LearnedDynamics.of(config, physics, corrects)
-    sizes = f'{config.members} networks of {config.hidden_layers} x {config.hidden_width}'
 
     def step(model: Ensemble, state: State, action):
         """By the mean of one network."""
@@ -103,8 +110,8 @@ def make_learned_simulator(
 
     return LearnedSimulator(
         task=physics.task,
-        backend='ensemble',
-        form=f'{sizes}, correcting {physics.description}' if corrects else sizes,
+        backend=physics.backend,
+        form=physics.form,
         action_size=physics.action_size,
         num_activations=physics.num_activations,
         make_models=physics.make_models,
