@@ -49,16 +49,21 @@ def _rows(path: Path, name: str) -> list[dict[str, Any]]:
     directory = SweepDirectory(path / name)
     if not directory.sweep_file.exists():
         return []
-    return [_row(name, outcome) for outcome in read_outcomes(directory)]
+    made_by = {}
+    if directory.manifest_file.exists():
+        whole = json.loads(directory.manifest_file.read_text())
+        made_by = {key: whole.get(key) for key in ('date', 'command', 'git_revision')}
+    return [_row(name, outcome, made_by) for outcome in read_outcomes(directory)]
 
 
-def _row(name: str, outcome: Outcome) -> dict[str, Any]:
+def _row(name: str, outcome: Outcome, made_by: dict[str, Any]) -> dict[str, Any]:
     def rounded(column: str, digits: int = 2) -> list:
         return np.round(outcome.tables[column].astype(float), digits).tolist()
 
     learned = not np.isnan(outcome.tables['model_loss']).all()
     return {
         'entry': name,
+        'made_by': made_by,
         'model': str(outcome.fields.get('planner_model', name.split('_', 1)[1])),
         'seeds': outcome.seeds,
         'return': rounded('return'),
