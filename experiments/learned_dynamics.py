@@ -63,6 +63,10 @@ ENTRIES = {
     'pendulum_mppi': Entry(
         _PENDULUM | {'agent': 'mppi', 'planner.horizon': 32}, {'planner_model': _MODELS}
     ),
+    'pendulum_mppi_white': Entry(
+        _PENDULUM | {'agent': 'mppi', 'planner.horizon': 32, 'planner.noise': 'white'},
+        {'planner_model': _MODELS[::-1]},
+    ),
     'pendulum_mpq': Entry(
         _PENDULUM | {'agent': 'mpq', 'planner.horizon': 8}, {'planner_model': _MODELS}
     ),

@@ -127,6 +127,7 @@ _LABELS = {
     'cartpole_residual': 'CEM, biased model, corrected',
     'cartpole_shooting': 'random shooting, 2000 plans, learned model',
     'pendulum_mppi': 'MPPI H=32',
+    'pendulum_mppi_white': 'MPPI H=32, white noise',
     'pendulum_mpq': 'MPQ H=8',
 }
 
