@@ -75,7 +75,7 @@ POINT_FIELDS = {
 }
 
 
-@pytest.mark.parametrize('model', ['learned', 'residual'])
+@pytest.mark.parametrize('model', ['learned', pytest.param('residual', marks=pytest.mark.slow)])
 def test_a_point_mass_is_moved_after_random_steps(model, tmp_path):
     """480 random steps, a round of fitting, and the next trials exceed mbrl-lib's -0.02, by half.
 
@@ -121,7 +121,10 @@ def test_agents_plan_with_what_they_learned(runs, agent, model):
     assert np.abs(controller.act(np.ones(1), np.zeros(1))).max() <= 1.0
 
 
-@pytest.mark.parametrize('agent, model', [('mppi', 'learned'), ('mpq', 'residual')])
+@pytest.mark.parametrize(
+    'agent, model',
+    [pytest.param('mppi', 'learned', marks=pytest.mark.slow), ('mpq', 'residual')],
+)
 def test_a_run_goes_on_as_if_it_had_never_stopped(runs, agent, model, tmp_path):
     fields = {'planner_model': model, 'training.validation_episodes': 1}
     mpq_jax.train(config_of(agent, episodes=2, **fields), tmp_path / 'part')
@@ -129,6 +132,7 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(runs, agent, model, tmp_path):
     assert rows_of(resumed) == rows_of(runs(agent, model))
 
 
+@pytest.mark.slow
 def test_nothing_is_traced_again_after_the_first_rounds(tmp_path):
     """Features that count their traces: as many after three episodes as after five."""
     counts = []
@@ -147,6 +151,7 @@ def test_nothing_is_traced_again_after_the_first_rounds(tmp_path):
     assert counts[0] == counts[1] > 0
 
 
+@pytest.mark.slow
 def test_a_system_that_is_driven_from_outside_teaches_as_well(tmp_path):
     """Native MuJoCo, step by step; random actions first, a plan on what they taught then."""
     pendulum = {'real_system': 'mujoco', 'episodes': 2, 'num_seeds': 1, 'planner_model': 'learned'}
