@@ -157,7 +157,8 @@ def test_gymnasium_is_imported_by_making_a_task_alone():
         'import sys, mpq_jax.suite.gymnasium as ours; assert "gymnasium" not in sys.modules; '
         'ours.make_task("Swimmer-v5"); assert "gymnasium" in sys.modules'
     )
-    subprocess.run([sys.executable, '-c', program], check=True)
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize('environment_id', IDS)

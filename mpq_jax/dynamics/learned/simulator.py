@@ -106,7 +106,13 @@ def make_learned_simulator(
         """By the mean of one network."""
         mean, _ = dynamics.predicted(model, state, action)
         before = dynamics.before_correction(model.physics, state, action)
-        return dynamics.coordinates.moved(before, mean), physics.read(model.physics, state)
+        following, reading = dynamics.coordinates.moved(before, mean), read(model, state)
+        if (advance := physics.task.advance) is not None:
+            following = following._replace(variables=advance(reading, state.variables, action))
+        return following, reading
+
+    def read(model: Ensemble, state: State):
+        return physics.read(_physics_in(model), state)
 
     return LearnedSimulator(
         task=physics.task,
@@ -118,7 +124,7 @@ def make_learned_simulator(
         steps_per_control=physics.steps_per_control if corrects else 1,
         trajectory_bytes=max(1, config.particles) * (8 * config.hidden_width + 64),
         step=step,
-        read=lambda model, state: physics.read(_physics_in(model), state),
+        read=read,
         particles=functools.partial(_particles, dynamics),
         num_particles=config.particles,
         dynamics=dynamics,
