@@ -16,6 +16,7 @@ from mpq_jax.config.planners import (
     register_planner,
     static,
 )
+from mpq_jax.config.policies import ARSConfig, DistilConfig, SACConfig
 from mpq_jax.config.run_config import (
     Config,
     ExecutionConfig,
@@ -27,17 +28,20 @@ __all__ = [
     'CEM',
     'PREDICTIVE_SAMPLING',
     'RANDOM_SHOOTING',
+    'ARSConfig',
     'BasePlannerConfig',
     'Batch',
     'BeliefConfig',
     'Config',
     'DMDConfig',
+    'DistilConfig',
     'DynamicsConfig',
     'ExecutionConfig',
     'LearnerConfig',
     'NoiseConfig',
     'PhysicsConfig',
     'PlannerConfig',
+    'SACConfig',
     'TrainingConfig',
     'register_planner',
     'set_fields',

@@ -21,6 +21,11 @@ def agent_name(agent: str) -> str:
     return AGENTS[agent].label if agent in AGENTS else agent
 
 
+def plans(agent: str) -> bool:
+    """Whether an agent has a planner; what this version does not know is taken for one."""
+    return agent not in AGENTS or AGENTS[agent].plans
+
+
 def agent_label(config: Config | Mapping[str, Any]) -> str:
     """'MPQ H=8, true model, DR data', or 'no control', which has no horizon.
 
@@ -33,6 +38,8 @@ def agent_label(config: Config | Mapping[str, Any]) -> str:
     if is_no_control(config):
         return NO_CONTROL
     agent, horizon = agent_name(str(config.get('agent', 'agent'))), config.get('planner.horizon')
+    if not plans(str(config.get('agent'))):
+        return agent
     planner = config.get('planner.name') or 'mppi'
     with_planner = '' if planner == 'mppi' else f' by {planner}'
     model = _MODELS.get(str(config.get('planner_model')), '')

@@ -12,6 +12,7 @@ from mpq_jax.config.planners import (
     PlannerConfig,
     check_draws,
 )
+from mpq_jax.config.policies import ARSConfig, DistilConfig, SACConfig
 
 # One program an episode; step by step on native MuJoCo, or in somebody else's environment ('kind'
 # for the task's own, 'kind:id'); one's own that `train` is given; what `register_real_system` adds.
@@ -113,10 +114,14 @@ class Config:
     seed: int = 0
     num_seeds: int = 4
     episodes: int = 30
+    from_run: str = ''  # the run that this one builds on: a planner to distil, a policy to correct
     planner: BasePlannerConfig = PlannerConfig()
     belief: BeliefConfig = BeliefConfig()
     learner: LearnerConfig = LearnerConfig()
     dynamics: DynamicsConfig = DynamicsConfig()
+    sac: SACConfig = SACConfig()
+    ars: ARSConfig = ARSConfig()
+    distil: DistilConfig = DistilConfig()
     planner_physics: PhysicsConfig = PhysicsConfig()
     real_physics: PhysicsConfig = PhysicsConfig()
     training: TrainingConfig = TrainingConfig()
@@ -129,8 +134,13 @@ class Config:
 
     @property
     def learns_q(self) -> bool:
-        """Whether the agent learns; MPPI ends plans with the stage cost, 'none' has no plans."""
+        """Whether the agent learns Q or a policy, whatever it believes of the system."""
         return AGENTS[self.agent].learns
+
+    @property
+    def plans(self) -> bool:
+        """Whether the agent has a planner, with physics of its own."""
+        return AGENTS[self.agent].plans
 
     @property
     def learns_dynamics(self) -> bool:
@@ -189,6 +199,9 @@ class Config:
         if self.agent == 'softq' and self.planner.horizon != 1:
             raise ConfigError('planner.horizon', self.planner.horizon, "1 when agent is 'softq'")
         self.learner.validate()
+        self.sac.validate()
+        self.ars.validate()
+        self.distil.validate()
         self.planner_physics.validate('planner_physics')
         self.real_physics.validate('real_physics')
         self.training.validate()
@@ -200,8 +213,9 @@ class Config:
         model = self.planner_model
         self.dynamics.validate()
         check_particles(self.planner, self.dynamics)
-        if self.agent == 'none':
-            raise ConfigError('planner_model', model, "'biased' or 'true' when agent is 'none'")
+        if not self.plans:
+            allowed = f"'biased' or 'true' when agent is {self.agent!r}"
+            raise ConfigError('planner_model', model, allowed)
         if self.belief.redraw != 'run':
             raise ConfigError(
                 'belief.redraw', self.belief.redraw, f"'run' when planner_model is {model!r}"

@@ -133,7 +133,8 @@ def run_episode(
     def control_step(carry, t):
         state, plan, alive = carry
         step_key = jax.random.fold_in(plan_key, t)
-        action, plan, info = agent.act(planner, q_params, models, state, plan, step_key)
+        seen = real.read(plant_at(t), state) if agent.reads else None
+        action, plan, info = agent.act(planner, q_params, models, state, plan, step_key, seen)
         following, reading = real.step(plant_at(t), state, action)
         instant = describe(task, reading, state.variables, state, action)
         finite = all_finite((following, instant.cost, instant.observation))

@@ -41,7 +41,7 @@ class StepwiseRunner:
             def one(planner, q_params, models, measurement, plan, key):
                 state, reading = measurement
                 action, plan, info = agent.act(
-                    planner, q_params, models, state, plan, jax.random.fold_in(key, t)
+                    planner, q_params, models, state, plan, jax.random.fold_in(key, t), reading
                 )
                 instant = describe(self._task, reading, state.variables, state, action)
                 return instant, plan, info

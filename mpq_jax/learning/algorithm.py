@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 
 import jax
 
-from mpq_jax.config import BasePlannerConfig, BeliefConfig, DynamicsConfig, LearnerConfig
+from mpq_jax.config import (
+    ARSConfig,
+    BasePlannerConfig,
+    BeliefConfig,
+    DistilConfig,
+    DynamicsConfig,
+    LearnerConfig,
+    SACConfig,
+)
 from mpq_jax.dynamics import Model
 from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.planning.agent import Agent, QParams
@@ -22,6 +30,9 @@ class Numbers(NamedTuple):
     belief: BeliefConfig
     learner: LearnerConfig
     dynamics: DynamicsConfig
+    sac: SACConfig
+    ars: ARSConfig
+    distil: DistilConfig
 
 
 class MemberState(NamedTuple):
@@ -44,8 +55,8 @@ class Metrics(NamedTuple):
     target_mean: Any = ()  # of the finite targets
     nonfinite_targets: Any = ()  # fraction, masked out of the loss
     target_effective_sample_size: Any = ()  # mean, of the samples of a target
-    # Of the planner's models, by the columns of metrics.csv; () where none is learned.
-    dynamics: Any = ()
+    # Of whatever else is learned, models or a policy: {column of metrics.csv: scalar}, or ().
+    columns: Any = ()
 
 
 def _nothing(state: MemberState) -> QParams:
@@ -71,6 +82,8 @@ class Algorithm(NamedTuple):
     # the same shapes.
     update: Callable[[Numbers, MemberState, jax.Array], tuple[MemberState, Metrics]] | None = None
     keep_plans: bool = False  # whether transitions hold the plan at s'
+    # What the members' first state `[B]` gets from elsewhere, as from another run; in NumPy.
+    bring: Callable[[MemberState], MemberState] | None = None
     # Who acts in a member's first training episodes, and in how many; None: `collect`.
     explore: Agent | None = None
     explore_episodes: int = 0

@@ -104,7 +104,7 @@ def _update(
     metrics = Metrics()
     if plain.update is not None:
         state, metrics = plain.update(numbers, state, episode)
-    return state, metrics._replace(dynamics=figures)
+    return state, metrics._replace(columns={**(metrics.columns or {}), **figures})
 
 
 def _fit_models(

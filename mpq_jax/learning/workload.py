@@ -26,6 +26,8 @@ class Workload:
     @property
     def per_action(self) -> int:
         """In one control step of one member."""
+        if not self.config.plans:
+            return 0
         planner = self.config.planner
         plans = planner.num_samples * planner.iterations
         return plans * self._particles * (planner.horizon - 1) * self.steps_per_control

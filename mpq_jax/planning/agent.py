@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from mpq_jax.planning.mppi import MPPI
 from mpq_jax.planning.planner import CostsOf, Diagnostics, Plan, Planner, improve, no_diagnostics
 from mpq_jax.planning.planners import load_planner
 from mpq_jax.planning.scoring import TerminalCost, score
+from mpq_jax.tasks import Reading
 
 # Folded into a plan's key for what models draw, beside what the planner draws with it.
 _MODEL_NOISE = 0x6D6F6465
@@ -42,6 +43,8 @@ class Agent:
     network: Network | None
     planner: Planner | None = MPPI  # None: zero actions, no planning ('none')
     execution: ExecutionConfig = ExecutionConfig()
+
+    reads: ClassVar[bool] = False  # whether `act` looks at what is observed, not at `state` alone
 
     def terminal_cost(self, q_params: QParams) -> TerminalCost:
         """The cost at the end of a plan, as a function of s_{H-1} and a_{H-1}."""
@@ -79,6 +82,7 @@ class Agent:
         state: State,
         plan: Plan,
         key: jax.Array,
+        reading: Reading | None = None,
     ) -> tuple[jax.Array, Plan, Diagnostics]:
         """One control step: improve the plan and take its first action.
 
@@ -89,6 +93,7 @@ class Agent:
           state: where the real system is.
           plan: for now, already shifted.
           key: random key.
+          reading: of the real system at `state`, where it is at hand; see `reads`.
 
         Returns:
           The action `[nu]` in [-1, 1], the plan shifted for the next control step, diagnostics.
@@ -106,7 +111,7 @@ class Agent:
 class RandomAgent(Agent):
     """Acts uniformly in the action box; plans stay as they begin."""
 
-    def act(self, config, q_params, models, state, plan, key):
+    def act(self, config, q_params, models, state, plan, key, reading=None):
         size = (self.simulator.action_size,)
         return jax.random.uniform(key, size, minval=-1.0, maxval=1.0), plan, no_diagnostics()
 

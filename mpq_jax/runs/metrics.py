@@ -50,6 +50,11 @@ COLUMNS = (
     'model_coverage',  # share of this episode's outcomes in the 90 % band predicted before it
     'model_error',  # of predicting this episode H - 1 steps ahead; 1: as if nothing moved
     'model_restores',  # cumulative: fits that diverged and were put back
+    # Of a policy, where one is learned.
+    'policy_loss',
+    'entropy',  # in nats, of its actions
+    'entropy_temperature',  # what a nat is worth, in units of cost
+    'updates',  # gradient steps of the round
     'own_return',  # by the rewards of somebody else's environment; empty where there are none
     'own_terminated',  # whether it ended by that environment's own rule
 )
@@ -203,7 +208,7 @@ def _event_name(column: str) -> str:
     learning = (
         'q_loss', 'learn_seconds', 'nonfinite_targets', 'q_restores',
         'target_effective_sample_size', 'model_loss', 'model_holdout_loss', 'model_coverage',
-        'model_error', 'model_restores',
+        'model_error', 'model_restores', 'policy_loss', 'entropy', 'entropy_temperature', 'updates',
     )  # fmt: skip
     group = 'learn' if column in learning else 'train'
     if column.startswith('validation'):

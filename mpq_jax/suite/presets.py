@@ -8,24 +8,22 @@ from mpq_jax.config.agents import AGENTS
 from mpq_jax.config.fields import set_fields
 from mpq_jax.tasks import load_task
 
+# Nothing is planned: no horizon, no belief.
+_NO_PLANS: dict[str, Any] = {
+    'planner.horizon': 1,
+    'planner.num_samples': 1,
+    'planner.iterations': 1,
+    'belief.num_draws': 1,
+    'belief.redraw': 'run',
+    'q_data': 'real',
+}
 # What makes an agent what it is, whatever the task and the preset.
 _AGENTS: dict[str, dict[str, Any]] = {
-    'mpq': {},
-    'mppi': {},
     # MPQ at H = 1 with a target network; its polyak factor is undisclosed: this one is ours.
     'softq': {
         'planner.horizon': 1,
         'learner.target_network': True,
         'learner.polyak': 0.005,
-    },
-    # Zero actions: there is nothing to plan with.
-    'none': {
-        'planner.horizon': 1,
-        'planner.num_samples': 1,
-        'planner.iterations': 1,
-        'belief.num_draws': 1,
-        'belief.redraw': 'run',
-        'q_data': 'real',
     },
 }
 
@@ -55,7 +53,7 @@ def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') ->
 
 def _of_agent(config: Config, agent: str) -> dict[str, Any]:
     """What makes the agent what it is; a plan of one action has no room for knots."""
-    fields = dict(_AGENTS.get(agent, {}))
+    fields = {**({} if AGENTS[agent].plans else _NO_PLANS), **_AGENTS.get(agent, {})}
     if 'planner.horizon' in fields and getattr(config.planner, 'noise', 'white') == 'knots':
         fields['planner.noise'] = 'white'
     return fields

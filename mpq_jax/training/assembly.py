@@ -131,7 +131,7 @@ def _simulators(config: Config, task: Task, had: str) -> tuple[Simulator, Simula
         real = _physics(task, dataclasses.replace(config, real_physics=shapes), 'real_physics')
     else:
         real = _physics(task, config, 'real_physics')
-    if config.agent == 'none':
+    if not config.plans:
         return real, real
     physics = config.planner_physics
     if physics.backend == 'auto' and had:

@@ -19,7 +19,7 @@ _READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv
 
 def count_restores(metrics: Metrics, counters: Counters) -> str:
     """Counts the members whose round was undone (see `Programs.learn`); a message if some were."""
-    of_models = metrics.dynamics['model_loss'] if metrics.dynamics else ()
+    of_models = (metrics.columns or {}).get('model_loss', ())
     said = []
     for loss, column, name in (
         (metrics.q_loss, 'q_restores', 'Q'),

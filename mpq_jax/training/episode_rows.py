@@ -65,13 +65,13 @@ def episode_rows(
 
 
 def _of_round(metrics: Metrics, i: int) -> dict[str, Any]:
-    """What a learning round says of a member: of Q, of models, where they are learned."""
+    """What a learning round says of a member: of Q, of what else is learned."""
     names = 'q_loss', 'nonfinite_targets', 'target_effective_sample_size'
     of_q = {name: getattr(metrics, name) for name in names}
     row = {name: values[i] for name, values in of_q.items() if not isinstance(values, tuple)}
-    of_models = {name: values[i] for name, values in (metrics.dynamics or {}).items()}
-    known = {name for name, value in of_models.items() if not np.isnan(value)}
-    return row | {name: of_models[name] for name in ('model_loss', *known) if of_models}
+    others = {name: values[i] for name, values in (metrics.columns or {}).items()}
+    # A loss of NaN is a round that was undone; of other columns it is nothing that was measured.
+    return row | {k: x for k, x in others.items() if k.endswith('_loss') or not np.isnan(x)}
 
 
 def _own(summary: Summary, i: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _AXIS = 'members'
 
 def stacked_numbers(configs: list[Config]) -> Numbers:
     """The numbers of all members, leaves float32 `[B]`."""
-    each = [Numbers(c.planner, c.belief, c.learner, c.dynamics) for c in configs]
+    each = [Numbers(*(getattr(c, name) for name in Numbers._fields)) for c in configs]
     return jax.tree.map(lambda *values: np.asarray(values, np.float32), *each)
 
 

@@ -107,8 +107,10 @@ class Programs:
     def initial_state(self) -> MemberState:
         """The state of every member before its first episode."""
         self.state_shapes()
-        placed = self.compiler.layout.placed(self._init_args())
-        return self.compiler.call('init', self._init, *placed)
+        layout = self.compiler.layout
+        state = self.compiler.call('init', self._init, *layout.placed(self._init_args()))
+        bring = self.algorithm.bring
+        return state if bring is None else layout.placed(bring(layout.trimmed(state)))
 
     def state_shapes(self) -> MemberState:
         """Shapes and types of that state, unpadded, without computing it.

@@ -1,0 +1,1 @@
+"""Policies that are learned: by reinforcement, by random search, from a planner."""
