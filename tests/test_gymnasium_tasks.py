@@ -186,3 +186,20 @@ def feet(model):
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     return data.geom_xpos[1:, 2].min()
+
+
+@pytest.mark.parametrize(
+    ('environment_id', 'free'),
+    [('HalfCheetah-v5', 1), ('Hopper-v5', 1), ('Walker2d-v5', 1), ('Swimmer-v5', 2)],
+)
+def test_a_learned_model_sees_neither_how_far_it_has_run_nor_whole_turns(environment_id, free):
+    task = task_of(environment_id)
+    start = task.reset(jax.random.key(0))
+    qpos, qvel = np.asarray(start.qpos), np.asarray(start.qvel)
+    seen = task.dynamics_features(qpos, qvel, start.variables)
+    assert seen.shape == (2 - free + 2 * (qpos.size - 2) + qvel.size,)
+    for i in range(qpos.size):
+        moved = qpos.copy()
+        moved[i] += 2 * np.pi
+        same = np.allclose(task.dynamics_features(moved, qvel, start.variables), seen, atol=1e-5)
+        assert same == (i < free or i >= 2)

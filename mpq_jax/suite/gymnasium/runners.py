@@ -81,17 +81,31 @@ def runner(
     return parts
 
 
+def planar(environment: Installed, discount: float, *, hidden: int = 1, **others) -> dict[str, Any]:
+    """Of a runner on two slides, x and z (or y), and hinges: `hidden` of the slides matter to none.
+
+    A learned model is not shown these either: nothing depends on how far it has run.
+    """
+
+    def features(qpos, qvel, before: Before) -> jax.Array:
+        angles = qpos[2:]
+        return jnp.concatenate([qpos[hidden:2], jnp.sin(angles), jnp.cos(angles), qvel])
+
+    parts = runner(environment, discount, hidden=hidden, **others)
+    return parts | {'dynamics_features': features}
+
+
 def control_cost(environment: Installed, action: jax.Array) -> jax.Array:
     """ctrl_cost_weight |ctrl|^2, in actuator units, of an action in [-1, 1]."""
     return environment.constants['ctrl_cost_weight'] * jnp.sum((environment.ctrl * action) ** 2)
 
 
 def half_cheetah(environment: Installed, discount: float) -> dict[str, Any]:
-    return runner(environment, discount, normal_velocity=True)
+    return planar(environment, discount, normal_velocity=True)
 
 
 def swimmer(environment: Installed, discount: float) -> dict[str, Any]:
-    return runner(environment, discount, hidden=2)
+    return planar(environment, discount, hidden=2)
 
 
 def upright(environment: Installed, reading: Reading) -> jax.Array:
@@ -105,7 +119,7 @@ def within(value: jax.Array, bounds: tuple[float, float]) -> jax.Array:
 
 
 def walker(environment: Installed, discount: float) -> dict[str, Any]:
-    return runner(environment, discount, speed_limit=10.0, healthy=upright)
+    return planar(environment, discount, speed_limit=10.0, healthy=upright)
 
 
 def hopper(environment: Installed, discount: float) -> dict[str, Any]:
@@ -116,7 +130,7 @@ def hopper(environment: Installed, discount: float) -> dict[str, Any]:
         bounds = environment.constants['healthy_state_range']
         return upright(environment, reading) & jnp.all(within(others, bounds))
 
-    return runner(environment, discount, speed_limit=10.0, healthy=healthy)
+    return planar(environment, discount, speed_limit=10.0, healthy=healthy)
 
 
 def ant(environment: Installed, discount: float) -> dict[str, Any]:
