@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from mpq_jax.runs.metrics import read_table
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCRIPT = """
 import sys
@@ -82,3 +84,28 @@ def test_several_devices_compute_what_one_does(results, count, used):
         if name != 'devices':
             assert several[name].shape == one[name].shape and len(one[name]) == 3
             np.testing.assert_allclose(several[name], one[name], rtol=1e-3, atol=1e-4)
+
+
+LEARNED = """
+import sys
+import mpq_jax
+from tests.test_learned_dynamics import config_of
+
+mpq_jax.train(config_of(num_seeds=3, episodes=3), sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_models_are_learned_on_several_devices_as_on_one(tmp_path):
+    """Networks are members' own: where a batch is split, each device has those of its members."""
+    for count in (1, 3):
+        flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={count}'
+        subprocess.run(
+            [sys.executable, '-c', LEARNED, tmp_path / str(count)], cwd=ROOT,
+            env=os.environ | {'XLA_FLAGS': flags}, check=True, timeout=300,
+        )  # fmt: skip
+    for column in ('return', 'model_loss', 'model_holdout_loss', 'model_error'):
+        one, several = (read_table(tmp_path / str(n) / 'metrics.csv', column) for n in (1, 3))
+        known = ~np.isnan(one)
+        assert known.any() and (known == ~np.isnan(several)).all()
+        np.testing.assert_allclose(several[known], one[known], rtol=1e-2, atol=1e-3)
