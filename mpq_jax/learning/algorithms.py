@@ -11,6 +11,8 @@ from mpq_jax.learning import learner
 from mpq_jax.learning.algorithm import Algorithm, MemberState
 from mpq_jax.learning.learned_dynamics import with_learned_dynamics
 from mpq_jax.learning.mpq import make_mpq
+from mpq_jax.learning.policies.ars import make_ars
+from mpq_jax.learning.policies.demo_layer import make_demo_layer
 from mpq_jax.learning.policies.other_run import OtherRun
 from mpq_jax.planning.agent import make_agent
 
@@ -37,6 +39,8 @@ _MAKERS = {
     'softq': _MPQ,
     'mppi': AlgorithmMaker(make_playing),
     'none': AlgorithmMaker(make_playing),
+    'ars': AlgorithmMaker(make_ars),
+    'demo_layer': AlgorithmMaker(make_demo_layer),
 }
 
 

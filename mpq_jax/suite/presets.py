@@ -25,6 +25,17 @@ _AGENTS: dict[str, dict[str, Any]] = {
         'learner.target_network': True,
         'learner.polyak': 0.005,
     },
+    # A hundred iterations of sixteen directions; validated after every tenth.
+    'ars': {
+        'episodes': 3200,
+        'learner.episodes_per_round': 32,
+        'training.validation_interval': 320,
+    },
+    'demo_layer': {
+        'planner.name': 'dmd',
+        'planner.covariance': 'fixed',
+        'planner.noise': 'white',
+    },
 }
 
 
