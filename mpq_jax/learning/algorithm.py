@@ -75,7 +75,8 @@ class Algorithm(NamedTuple):
     # (numbers, key, models, transition) -> the member before its first episode; `transition` holds
     # the shapes and types of what an episode gives.
     init: Callable[[Numbers, jax.Array, Model, Transition], MemberState]
-    params: Callable[[MemberState], QParams] = _nothing  # what both agents act with
+    # What both agents act with: parts of the state, with and without its leading axis alike.
+    params: Callable[[MemberState], QParams] = _nothing
     # (state, transitions [T], valid [T]) -> the state that has them.
     store: Callable[[MemberState, Transition, jax.Array], MemberState] | None = None
     # (numbers, state, episode) -> the state after a learning round, which may have new models of

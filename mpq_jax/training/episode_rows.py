@@ -8,7 +8,10 @@ from mpq_jax.environments.episode import SUCCESSES, Summary
 from mpq_jax.learning.algorithm import Metrics
 
 # Cumulative columns, `[B]` each.
-COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps', 'q_restores', 'model_restores')
+COUNTERS = (
+    'env_steps', 'validation_env_steps', 'model_steps', 'q_restores', 'model_restores',
+    'policy_restores',
+)  # fmt: skip
 
 
 def episode_rows(

@@ -199,7 +199,7 @@ class TrainingLoop:
             return None
         params = self.programs.parameters(self.state, 'last')
         played = 'validation', self.state, params, np.arange(count)
-        (summary, _), _ = self.stopwatch.run(self.programs.play, *played)
+        (summary, self.recording), _ = self.stopwatch.run(self.programs.play, *played)
         summary = jax.device_get(summary)
         self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
         self.state = self.programs.keep_best(self.state, summary.episode_return)
