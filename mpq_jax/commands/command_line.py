@@ -30,6 +30,7 @@ _SHORTHANDS = {
     'planner_backend': 'planner_physics.backend',
     'q_data': 'q_data',
     'real_system': 'real_system',
+    'from_run': 'from_run',
 }
 
 
@@ -41,6 +42,7 @@ def define_run_flags(num_seeds: bool = True) -> None:
         'registered name, gymnasium:ID, playground:Name, or module:factory of your own',
     )
     flags.DEFINE_string('agent', None, "'mpq', 'mppi', 'softq', or 'none': no control")
+    flags.DEFINE_string('from_run', None, 'the trained run that the agent builds on')
     flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
     define_planner_flag()
     flags.DEFINE_integer('horizon', None, 'H, actions in a plan')

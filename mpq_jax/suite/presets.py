@@ -67,7 +67,7 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
     task = load_task(config.task)
     horizon = task.long_horizon if long else config.planner.horizon
     fields: dict[str, Any] = {
-        'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon
+        'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon, 'from_run': ''
     }  # fmt: skip
     if config.planner.name != 'mppi':
         fields['planner.name'] = 'mppi'
@@ -76,5 +76,6 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
 
 def no_control(config: Config) -> Config:
     """The same episodes without any control."""
-    fields = {'agent': 'none', 'planner_model': 'biased', **_of_agent(config, 'none')}
+    fields = {'agent': 'none', 'planner_model': 'biased', 'from_run': ''}
+    fields |= _of_agent(config, 'none')
     return set_fields(config, {**fields, 'planner.name': 'mppi'})
