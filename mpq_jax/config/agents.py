@@ -19,6 +19,8 @@ AGENTS = {
     'mpq': AgentKind('MPQ', learns=True),
     'mppi': AgentKind('MPPI', learns=False),  # ends plans with the stage cost
     'softq': AgentKind('SoftQ', learns=True),
+    # A policy, which plays without a plan; the planner of another run says what it should do.
+    'distilled': AgentKind('distilled', learns=True, builds_on=True),
     'none': AgentKind('no control', learns=False, plans=False),
     'ars': AgentKind('ARS', learns=True, plans=False),
     'demo_layer': AgentKind('DeMo Layer', learns=False, builds_on=True, follows=True),

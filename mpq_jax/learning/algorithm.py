@@ -20,7 +20,7 @@ from mpq_jax.config import (
 )
 from mpq_jax.dynamics import Model
 from mpq_jax.learning.replay_buffer import Transition
-from mpq_jax.planning.agent import Agent, QParams
+from mpq_jax.planning.agent import Agent, QParams, RandomAgent
 
 
 class Numbers(NamedTuple):
@@ -92,6 +92,10 @@ class Algorithm(NamedTuple):
     def explores(self, episode: int) -> bool | None:
         """Whether `explore` acts in a training episode; None where it never does."""
         return episode < self.explore_episodes if self.explore else None
+
+    def acts_randomly(self, episode: int) -> bool | None:
+        """Whether a training episode's actions are random; None where they never are."""
+        return self.explores(episode) if isinstance(self.explore, RandomAgent) else None
 
     def collects(self, episode: int) -> Agent:
         """Who acts in a training episode."""

@@ -13,6 +13,7 @@ from mpq_jax.learning.learned_dynamics import with_learned_dynamics
 from mpq_jax.learning.mpq import make_mpq
 from mpq_jax.learning.policies.ars import make_ars
 from mpq_jax.learning.policies.demo_layer import make_demo_layer
+from mpq_jax.learning.policies.distillation import make_distilled
 from mpq_jax.learning.policies.other_run import OtherRun
 from mpq_jax.planning.agent import make_agent
 
@@ -25,6 +26,8 @@ class AlgorithmMaker(NamedTuple):
     make: Callable[..., Algorithm]
     # Control steps of the planner's models in one learning round of one member.
     round_steps: Callable[[Config], int] = lambda config: 0
+    # Whether models that are learned are fitted as it goes on, or come from another run.
+    fits_models: bool = True
 
 
 def make_playing(config: Config, simulator: Simulator) -> Algorithm:
@@ -41,6 +44,7 @@ _MAKERS = {
     'none': AlgorithmMaker(make_playing),
     'ars': AlgorithmMaker(make_ars),
     'demo_layer': AlgorithmMaker(make_demo_layer),
+    'distilled': AlgorithmMaker(make_distilled, fits_models=False),
 }
 
 
@@ -77,6 +81,6 @@ def algorithm_maker(config: Config, other: OtherRun | None = None) -> AlgorithmM
     if other is not None:
         of_other = maker.make
         maker = maker._replace(make=lambda config, simulator: of_other(config, simulator, other))
-    if config.learns_dynamics:
+    if config.learns_dynamics and maker.fits_models:
         maker = maker._replace(make=functools.partial(with_learned_dynamics, maker.make))
     return maker

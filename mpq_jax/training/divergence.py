@@ -41,7 +41,7 @@ def too_many_restores(batch: Batch, counters: Counters) -> str:
     for column, name, remedy in (
         ('q_restores', 'Q', 'learner.learning_rate, or costs on a smaller scale'),
         ('model_restores', 'the learned model', 'dynamics.learning_rate'),
-        ('policy_restores', 'the policy', 'step, such as ars.step_size'),
+        ('policy_restores', 'the policy', "its algorithm's learning rate or step size"),
     ):
         for (_, seed), count in zip(batch.members, counters[column], strict=True):
             if count > most:

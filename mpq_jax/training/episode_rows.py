@@ -87,6 +87,8 @@ def _own(summary: Summary, i: int) -> dict[str, Any]:
 def shown_figures(block: list[list[dict[str, Any]]]) -> str:
     """'return   -200  loss 1.5': the mean return of some episodes' rows, the last one's loss."""
     figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
-    if losses := [row['q_loss'] for row in block[-1] if row.get('q_loss') is not None]:
-        figures.append(f'loss {np.mean(losses):.2f}')
+    for name in ('q_loss', 'policy_loss'):
+        if losses := [row[name] for row in block[-1] if row.get(name) is not None]:
+            figures.append(f'loss {np.mean(losses):.2g}')
+            break
     return '  '.join(figures)

@@ -153,7 +153,7 @@ class TrainingLoop:
         block = []
         for i in range(min(size, self.config.episodes - self.episode)):
             episode, summary = self.episode + i, jax.tree.map(lambda x, i=i: x[:, i], summaries)
-            self._count_acting(summary, 'env_steps')
+            self._count_acting(summary, 'env_steps', self.programs.workload.per_action)
             self.last_steps = int(summary.env_steps[0])
             metrics, learning = self._learn_if_due(episode)
             validation = self._validate_if_due(episode)
@@ -201,21 +201,22 @@ class TrainingLoop:
         played = 'validation', self.state, params, np.arange(count)
         (summary, self.recording), _ = self.stopwatch.run(self.programs.play, *played)
         summary = jax.device_get(summary)
-        self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
+        whole = jax.tree.map(lambda x: x.sum(axis=1), summary)
+        self._count_acting(whole, 'validation_env_steps', self.programs.steps_per_play)
         self.state = self.programs.keep_best(self.state, summary.episode_return)
         return np.mean(summary.episode_return, axis=1)
 
-    def _count_acting(self, summary: Summary, counter: str) -> None:
-        """Real steps, and the physics steps of the planner's models behind them."""
+    def _count_acting(self, summary: Summary, counter: str, per_action: int) -> None:
+        """Real steps, and the physics steps of the planner's models behind each of them."""
         steps = summary.env_steps.astype(np.int64)
         self.counters[counter] += steps
-        self.counters['model_steps'] += steps * self.programs.workload.per_action
+        self.counters['model_steps'] += steps * per_action
 
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
         return episode_rows(
             self.batch.members, episode, summary, self.counters, seconds, metrics, validation,
             self.warnings.in_episode(episode), self.task.success is not None,
-            self.programs.algorithm.explores(episode),
+            self.programs.algorithm.acts_randomly(episode),
         )  # fmt: skip
 
     @property
