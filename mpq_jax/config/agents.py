@@ -14,4 +14,5 @@ AGENTS = {
     'mppi': AgentKind('MPPI', learns=False),  # ends plans with the stage cost
     'softq': AgentKind('SoftQ', learns=True),
     'none': AgentKind('no control', learns=False, plans=False),
+    'sac': AgentKind('SAC', learns=True, plans=False),
 }

@@ -11,6 +11,7 @@ from mpq_jax.learning import learner
 from mpq_jax.learning.algorithm import Algorithm, MemberState
 from mpq_jax.learning.learned_dynamics import with_learned_dynamics
 from mpq_jax.learning.mpq import make_mpq
+from mpq_jax.learning.policies.sac import make_sac
 from mpq_jax.planning.agent import make_agent
 
 
@@ -34,6 +35,7 @@ _MAKERS = {
     'softq': _MPQ,
     'mppi': AlgorithmMaker(make_playing),
     'none': AlgorithmMaker(make_playing),
+    'sac': AlgorithmMaker(make_sac),
 }
 
 
