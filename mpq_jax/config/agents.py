@@ -24,6 +24,7 @@ AGENTS = {
     'none': AgentKind('no control', learns=False, plans=False),
     'ars': AgentKind('ARS', learns=True, plans=False),
     'demo_layer': AgentKind('DeMo Layer', learns=False, builds_on=True, follows=True),
+    'sac': AgentKind('SAC', learns=True, plans=False),
 }
 
 

@@ -15,6 +15,7 @@ from mpq_jax.learning.policies.ars import make_ars
 from mpq_jax.learning.policies.demo_layer import make_demo_layer
 from mpq_jax.learning.policies.distillation import make_distilled
 from mpq_jax.learning.policies.other_run import OtherRun
+from mpq_jax.learning.policies.sac import make_sac
 from mpq_jax.planning.agent import make_agent
 
 
@@ -45,6 +46,7 @@ _MAKERS = {
     'ars': AlgorithmMaker(make_ars),
     'demo_layer': AlgorithmMaker(make_demo_layer),
     'distilled': AlgorithmMaker(make_distilled, fits_models=False),
+    'sac': AlgorithmMaker(make_sac),
 }
 
 

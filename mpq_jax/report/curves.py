@@ -30,6 +30,9 @@ _LABELS = {
     'model_holdout_loss': 'the same on held-out data',
     'model_coverage': 'share of outcomes in the predicted 90 % band',
     'model_error': "the model's error H - 1 steps ahead (1: as if nothing moved)",
+    'policy_loss': 'loss of the policy',
+    'entropy': "entropy of the policy's actions in nats",
+    'entropy_temperature': 'what a nat of entropy is worth, in units of cost',
     'target_effective_sample_size': "effective sample size of Q's targets",
 }
 _SEED_VALUES = 60_000  # of one measure, beyond which many seeds are not drawn one by one

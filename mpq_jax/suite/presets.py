@@ -36,6 +36,8 @@ _AGENTS: dict[str, dict[str, Any]] = {
         'planner.covariance': 'fixed',
         'planner.noise': 'white',
     },
+    # It learns from all that it ever saw; where a controller reads a state, with what is so.
+    'sac': {'learner.buffer_capacity': 100_000, 'planner_model': 'true'},
 }
 
 
@@ -44,7 +46,8 @@ def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') ->
 
     Args:
       task: registered name or `module:factory`.
-      agent: 'mpq', 'mppi', 'softq', or 'none': no control at all, what the others are held against.
+      agent: 'mpq', 'mppi', 'softq', 'sac', or 'none': no control at all, what the others are held
+        against.
       name: 'default' (the task's own settings), or one of the task's presets; the paper's four
         tasks have 'paper' (Table 3 to the letter, fresh targets for every minibatch) and
         'paper_learning' (their own settings, but Q learns as in 'paper'), the cartpole 'pets'.

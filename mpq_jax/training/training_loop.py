@@ -225,8 +225,8 @@ class TrainingLoop:
         return float(done / max(self.stopwatch.seconds, 1e-9))
 
     def _show(self, block: list[list[dict[str, Any]]]) -> None:
-        shown = f'{shown_figures(block)}  {per_second(self._model_steps_per_second)} model steps'
-        self.reporter.advance(self.episode, shown, self.stopwatch.seconds)
+        speed = f'  {per_second(self._model_steps_per_second)} model steps' * self.config.plans
+        self.reporter.advance(self.episode, shown_figures(block) + speed, self.stopwatch.seconds)
 
     def _finish(self) -> None:
         """The figure of one episode, and the speeds in the manifest."""
