@@ -115,7 +115,7 @@ def test_validation_plays_the_policy_alone_and_all_of_a_run_is_there(run):
     assert len(mpq_jax.evaluate(run.path, 2)['variants']) == 2
     assert (run.path / 'episode.png').exists()
     page = write_report(run.path).read_text()
-    assert 'ARS' in page and 'policy loss' in page
+    assert 'ARS' in page and 'loss of the policy' in page
 
 
 def member(observations=2, actions=2, **fields):

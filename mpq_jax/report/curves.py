@@ -22,7 +22,6 @@ _LABELS = {
     'validation_success': 'validation success rate',
     'own_return': "return of each episode by the environment's own rewards",
     'q_loss': 'loss of Q',
-    'policy_loss': 'loss of the policy',
     'updates': 'gradient steps of a round',
     'effective_sample_size': 'effective sample size',
     'action_change': 'mean squared change of the action',
