@@ -1,10 +1,10 @@
 """Learned dynamics: python -m experiments.learned_dynamics [--entries=...].
 
-PETS's cartpole (Chua et al., 2018), and the pendulum under four models of the planner. Settings
-were chosen on seeds 0 to 9 (BUILD_NOTES.md), seeds from 100 on are shown. Each entry is a sweep
-below --run_dir, so the same command goes on where it was stopped; learned_dynamics.json, .md and
-the figures are written after each. --draw_only runs nothing. A learned_dynamics.json that is put
-into --run_dir stands for the entries that have no sweep there.
+PETS's cartpole (Chua et al., 2018); pendulum, ball in cup and Gymnasium's Reacher under four models
+of the planner. Settings were chosen on seeds 0 to 9 (BUILD_NOTES.md), seeds from 100 on are shown.
+Each entry is a sweep below --run_dir, so the same command goes on where it was stopped;
+learned_dynamics.json, .md and the figures are written after each. --draw_only runs nothing. A
+learned_dynamics.json that is put into --run_dir stands for the entries that have no sweep there.
 """
 
 from pathlib import Path
@@ -32,6 +32,11 @@ class Entry(NamedTuple):
 _CARTPOLE = {
     'task': 'cartpole_swingup', 'agent': 'mppi', 'preset': 'pets_small', 'episodes': 15,
     'real_system': 'mujoco', 'training.validation_episodes': 0,
+}  # fmt: skip
+# One network a plan; plans divide over five networks.
+_SMALL = {
+    'agent': 'mppi', 'training.validation_episodes': 0, 'planner.num_samples': 40,
+    'dynamics.particles': 0, 'dynamics.hidden_width': 100, 'dynamics.hidden_layers': 2,
 }  # fmt: skip
 _MODELS = ['learned', 'residual', 'biased', 'true']
 _PENDULUM = {
@@ -69,6 +74,28 @@ ENTRIES = {
     ),
     'pendulum_mpq': Entry(
         _PENDULUM | {'agent': 'mpq', 'planner.horizon': 8}, {'planner_model': _MODELS}
+    ),
+    # Plans as long as a swing into the cup, with the noise that suits them (results/planners).
+    'ball_in_cup': Entry(
+        _SMALL
+        | {
+            'task': 'ball_in_cup',
+            'episodes': 30,
+            'planner.horizon': 48,
+            'planner.noise': 'coloured',
+            'planner.colour': 2.0,
+        },
+        {'planner_model': _MODELS},
+    ),
+    'reacher': Entry(
+        _SMALL
+        | {
+            'task': 'gymnasium:Reacher-v5',
+            'real_system': 'gymnasium',
+            'episodes': 30,
+            'dynamics.random_episodes': 2,
+        },
+        {'planner_model': _MODELS},
     ),
 }
 

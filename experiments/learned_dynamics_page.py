@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,13 +34,13 @@ def write(path: Path, entries: Sequence[str]) -> str:
     content = {'interval': INTERVAL, 'made_by': manifest(), 'rows': rows}
     write_atomically(file, json.dumps(content, indent=1) + '\n')
     cartpole = [row for row in rows if row['entry'].startswith('cartpole')]
-    pendulum = [row for row in rows if row['entry'].startswith('pendulum')]
     text = ''
     if cartpole:
         text += _cartpole_table(cartpole)
         _draw_cartpole(cartpole, path / 'cartpole.png')
-    if pendulum:
-        text += '\n' * bool(text) + _pendulum_table(pendulum)
+    for task, shown in _SHOWN.items():
+        if of_task := [row for row in rows if row['entry'].startswith(task)]:
+            text += '\n' * bool(text) + _models_table(task, shown, of_task)
     write_atomically(path / 'learned_dynamics.md', text)
     return text
 
@@ -60,13 +60,15 @@ def _row(name: str, outcome: Outcome, made_by: dict[str, Any]) -> dict[str, Any]
     def rounded(column: str, digits: int = 2) -> list:
         return np.round(outcome.tables[column].astype(float), digits).tolist()
 
+    measured = not np.isnan(outcome.tables['success_share']).all()
     learned = not np.isnan(outcome.tables['model_loss']).all()
     return {
         'entry': name,
         'made_by': made_by,
-        'model': str(outcome.fields.get('planner_model', name.split('_', 1)[1])),
+        'model': str(outcome.fields.get('planner_model', _CARTPOLES.get(name, 'learned'))),
         'seeds': outcome.seeds,
         'return': rounded('return'),
+        **({'success_share': rounded('success_share')} if measured else {}),
         'wall_minutes': round(outcome.wall_seconds / 60, 2),
         'model_steps': int(outcome.tables['model_steps'][:, -1].mean()),
         **({c: _column(outcome, c) for c in ('model_error', 'model_coverage')} if learned else {}),
@@ -107,19 +109,42 @@ def _cartpole_table(rows: list[dict[str, Any]]) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _pendulum_table(rows: list[dict[str, Any]]) -> str:
+def _models_table(task: str, shown: '_Shown', rows: list[dict[str, Any]]) -> str:
+    """Returns, and where the task has it the share of time in success, by the planner's model."""
+    first, episodes = shown.first, np.array(rows[0]['return']).shape[1]
+    later = f'episodes {first + 1} to {episodes}'
     lines = [
-        '| pendulum | model | episodes 1 to 20 | episodes 21 to 50 | minutes, all seeds |',
-        '|---|---|---|---|---|',
+        f'| {task.replace("_", " ")} | model | episodes 1 to {first} | {later} | '
+        + ('share of time in success, later | ' if shown.success else '')
+        + 'minutes, all seeds |',
+        '|---' * (5 + shown.success) + '|',
     ]
     for row in rows:
         returns = np.array(row['return'])
-        cells = [describe_mean(part.mean(axis=1)) for part in (returns[:, :20], returns[:, 20:])]
+        parts = [returns[:, :first], returns[:, first:]]
+        cells = [describe_mean(part.mean(axis=1), shown.digits) for part in parts]
+        if shown.success:
+            shares = np.array(row['success_share'])[:, first:]
+            cells.append(describe_mean(shares.mean(axis=1), 2))
         what = f'{_LABELS[row["entry"]]} | {row["model"]} | {" | ".join(cells)}'
         lines.append(f'| {what} | {row["wall_minutes"]:.1f} |')
     return '\n'.join(lines) + '\n'
 
 
+class _Shown(NamedTuple):
+    """How a task's rows are shown."""
+
+    first: int  # episodes apart from the others
+    digits: int = 0  # of returns
+    success: bool = False  # whether its share of time is
+
+
+_SHOWN = {
+    'pendulum': _Shown(20),
+    'ball_in_cup': _Shown(10, success=True),
+    'reacher': _Shown(10, 1, success=True),
+}
+_CARTPOLES = {f'cartpole_{model}': model for model in ('true', 'biased', 'residual')}
 _LABELS = {
     'cartpole_learned': 'CEM, learned model',
     'cartpole_true': 'CEM, true model',
@@ -129,6 +154,8 @@ _LABELS = {
     'pendulum_mppi': 'MPPI H=32',
     'pendulum_mppi_white': 'MPPI H=32, white noise',
     'pendulum_mpq': 'MPQ H=8',
+    'ball_in_cup': 'MPPI H=48',
+    'reacher': 'MPPI H=16',
 }
 
 

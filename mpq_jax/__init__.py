@@ -23,8 +23,10 @@ from mpq_jax.config import (
 )
 from mpq_jax.dynamics import Simulator, State, make_simulator, rollout
 from mpq_jax.environments import EpisodeEnded, Measurement, RealSystem, register_real_system
-from mpq_jax.evaluation.controller import Controller, load_controller, make_controller
+from mpq_jax.evaluation.controller import Controller
+from mpq_jax.evaluation.distillation import distil
 from mpq_jax.evaluation.evaluator import evaluate
+from mpq_jax.evaluation.loaded_controller import load_controller, make_controller
 from mpq_jax.learning import Algorithm, MemberState, Metrics, register_algorithm
 from mpq_jax.planning import (
     Candidates,
@@ -91,6 +93,7 @@ __all__ = [
     'baseline',
     'compile',
     'cost_to_go',
+    'distil',
     'evaluate',
     'free_energy',
     'load_controller',

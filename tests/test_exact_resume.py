@@ -23,6 +23,11 @@ FAMILY = {
     'learner.warm_start': True, 'planner_physics.backend': 'equations',
     'real_physics.backend': 'equations',
 }  # fmt: skip
+# Stopped between a direction's two sides.
+ARS = {
+    'agent': 'ars', 'ars.directions': 1, 'ars.top_directions': 1, 'learner.episodes_per_round': 2,
+    'real_physics.backend': 'equations',
+}  # fmt: skip
 REDRAWN = {'belief.redraw': 'episode', 'belief.bank_size': 4}
 
 
@@ -50,6 +55,7 @@ def config_of(task, fields):
     [
         ('pendulum', NATIVE),
         ('pendulum', FAMILY),
+        ('pendulum', ARS),
         pytest.param('ball_in_cup', NATIVE, marks=pytest.mark.slow),
         pytest.param('pendulum', MJX | REDRAWN, marks=pytest.mark.slow),
         pytest.param('pendulum', {'agent': 'softq', 'q_data': 'dr'}, marks=pytest.mark.slow),

@@ -167,9 +167,9 @@ def test_a_fit_that_diverges_is_put_back_and_counted(tmp_path, capsys, monkeypat
     """The networks of the second round leave the finite numbers."""
     fit = learned_dynamics._fitted
 
-    def broken(dynamics, config, fits, physics, buffer, *keys):
-        found = fit(dynamics, config, fits, physics, buffer, *keys)
-        bad = jnp.where(buffer.size == 20, jnp.nan, 0.0)
+    def broken(dynamics, config, fits, state, *keys):
+        found = fit(dynamics, config, fits, state, *keys)
+        bad = jnp.where(state.buffer.size == 20, jnp.nan, 0.0)
         return found._replace(fit=jax.tree.map(lambda x: x + bad.astype(x.dtype), found.fit))
 
     monkeypatch.setattr(learned_dynamics, '_fitted', broken)

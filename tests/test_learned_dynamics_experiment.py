@@ -32,6 +32,16 @@ def test_rows_tables_and_the_figure_are_of_the_sweeps(tmp_path):
     assert rows[0]['return'] == np.round(trials, 2).tolist()
 
 
+def test_tasks_with_a_success_show_its_share_of_the_later_episodes(tmp_path):
+    values = np.random.default_rng(1).integers(0, 2, (5, 30)).astype(float)
+    made_up(tmp_path / 'ball_in_cup', [{'planner_model': 'learned'}], [values])
+    text = learned_dynamics_page.write(tmp_path, ENTRIES)
+    assert '| ball in cup | model | episodes 1 to 10 | episodes 11 to 30 |' in text
+    row = next(line for line in text.splitlines() if '| learned |' in line).split(' | ')
+    assert row[3].startswith(f'{values[:, 10:].mean():.0f} [')
+    assert row[4].startswith(f'{values[:, 10:].mean() / 4:.2f} [')
+
+
 def test_rows_that_are_there_stand_for_their_sweeps(tmp_path):
     made_up(tmp_path / 'a' / 'cartpole_true', [{}], [np.ones((5, 15))], 'cartpole_swingup')
     learned_dynamics_page.write(tmp_path / 'a', ENTRIES)

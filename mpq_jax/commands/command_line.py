@@ -13,6 +13,7 @@ from mpq_jax.base.interrupts import exit_when_busy
 from mpq_jax.base.machine import usable_cores
 from mpq_jax.base.validation import ConfigError, check_at_least
 from mpq_jax.config import Config
+from mpq_jax.config.agents import AGENTS
 from mpq_jax.config.fields import PLANNER, parse_overrides, with_planners
 from mpq_jax.config.planners import planner_names
 from mpq_jax.tasks import keep_tasks
@@ -30,6 +31,7 @@ _SHORTHANDS = {
     'planner_backend': 'planner_physics.backend',
     'q_data': 'q_data',
     'real_system': 'real_system',
+    'from_run': 'from_run',
 }
 
 
@@ -40,7 +42,8 @@ def define_run_flags(num_seeds: bool = True) -> None:
         None,
         'registered name, gymnasium:ID, playground:Name, or module:factory of your own',
     )
-    flags.DEFINE_string('agent', None, "'mpq', 'mppi', 'softq', or 'none': no control")
+    flags.DEFINE_string('agent', None, f'{", ".join(AGENTS)} (none: no control)')
+    flags.DEFINE_string('from_run', None, 'the trained run that the agent builds on')
     flags.DEFINE_string('preset', None, "'default', or one of the task's, such as 'paper'")
     define_planner_flag()
     flags.DEFINE_integer('horizon', None, 'H, actions in a plan')

@@ -10,6 +10,7 @@ from mpq_jax.base.validation import nearest
 COMMANDS = {
     'train': ('train', 'train an agent; without flags, the demonstration'),
     'evaluate': ('evaluate', 'test episodes of a trained run, on unseen starts'),
+    'distil': ('policies.distil', "a run's planner as a policy: microseconds, files to take along"),
     'sweep': ('sweep', 'any field over many values and seeds'),
     'report': ('report', 'a run or a sweep as one page'),
     'tasks': ('tasks', 'what can be trained on'),

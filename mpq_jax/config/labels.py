@@ -38,12 +38,12 @@ def agent_label(config: Config | Mapping[str, Any]) -> str:
     if is_no_control(config):
         return NO_CONTROL
     agent, horizon = agent_name(str(config.get('agent', 'agent'))), config.get('planner.horizon')
+    data = ', DR data' if config.get('q_data') == 'dr' else ''
     if not plans(str(config.get('agent'))):
-        return agent
+        return agent + data
     planner = config.get('planner.name') or 'mppi'
     with_planner = '' if planner == 'mppi' else f' by {planner}'
     model = _MODELS.get(str(config.get('planner_model')), '')
-    data = ', DR data' if config.get('q_data') == 'dr' else ''
     return f'{agent}{with_planner} H={horizon}{model}{data}'
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
-from mpq_jax.config.agents import AGENTS
+from mpq_jax.config.agents import AGENTS, check_from_run, validate_planner
 from mpq_jax.config.dynamics_config import LEARNED_MODELS, DynamicsConfig, check_particles
 from mpq_jax.config.learner_config import LearnerConfig
 from mpq_jax.config.planners import (
@@ -172,6 +172,7 @@ class Config:
     def validate(self) -> 'Config':
         """Returns the config itself, or raises ConfigError naming field, value and range."""
         check_choice('agent', self.agent, tuple(AGENTS))
+        check_from_run(self.agent, self.from_run)
         check_choice('planner_model', self.planner_model, ('biased', 'true', *LEARNED_MODELS))
         check_choice('q_data', self.q_data, ('real', 'dr'))
         check_choice('starts', self.starts, ('reports', 'tuning'))
@@ -190,7 +191,7 @@ class Config:
         check_between('seed', self.seed, 0, 2**31 - 1)
         check_between('num_seeds', self.num_seeds, 1, 2**16)
         check_at_least('episodes', self.episodes, 1)
-        self.planner.validate()
+        validate_planner(self.agent, self.planner)
         self.belief.validate()
         if self.learns_dynamics:
             self._check_dynamics()

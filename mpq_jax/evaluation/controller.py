@@ -4,26 +4,19 @@ import functools
 import math
 import time
 import warnings
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.base import keys
 from mpq_jax.base.compilation import compile, program_errors
-from mpq_jax.base.validation import ConfigError, check_between
-from mpq_jax.config import BasePlannerConfig, Config
-from mpq_jax.dynamics import Model, State, all_finite, for_planner, make_simulator
-from mpq_jax.dynamics.randomization import episode_models, planner_models
-from mpq_jax.evaluation.loading import load_run
-from mpq_jax.planning.agent import Agent, QParams, make_agent
-from mpq_jax.planning.mixing import at_end
+from mpq_jax.base.validation import ConfigError
+from mpq_jax.config import BasePlannerConfig
+from mpq_jax.dynamics import Model, State, all_finite
+from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.planning.planner import Diagnostics, Plan
-from mpq_jax.tasks import keep_tasks, load_task
-from mpq_jax.training import memory
-from mpq_jax.training.assembly import of_field
 
 
 class Controller:
@@ -61,7 +54,8 @@ class Controller:
             self._plan,
             self._key,
         )
-        self.act(*jax.tree.map(np.asarray, first))
+        self.tried_at = jax.tree.map(np.asarray, first)  # qpos, qvel, variables
+        self.act(*self.tried_at)
         self.reset(seed)
         self.diagnostics, self._warned = None, False
 
@@ -76,7 +70,7 @@ class Controller:
           ConfigError: a plan of another structure or shape.
         """
         fresh = self._agent.first_plan(self._planner)
-        self._plan = fresh if plan is None else _checked('plan', plan, fresh)
+        self._plan = fresh if plan is None else checked('plan', plan, fresh)
         self._kept: tuple | None = None  # activations, warm start, variables
         self._heard = math.nan
         self._key = jax.random.key(seed)
@@ -107,17 +101,10 @@ class Controller:
             task's, or not finite.
         """
         heard = time.monotonic()
-        activations, warmstart, kept = self._kept or (*self._rest, ())
-        state = State(
-            _checked('qpos', qpos, self._start.qpos),
-            _checked('qvel', qvel, self._start.qvel),
-            activations,
-            warmstart,
-            _checked('variables', kept if variables is None else variables, self._start.variables),
-        )
+        call = self.program(qpos, qvel, variables)
         with program_errors():
             (action, self._plan, self.diagnostics), self._kept, self._key = jax.block_until_ready(
-                self._act(self._planner, self._q_params, self._models, state, self._plan, self._key)
+                call()
             )
         self._heard = heard
         if not self._warned and float(self.diagnostics.nonfinite_fraction) == 1.0:
@@ -128,6 +115,20 @@ class Controller:
                 stacklevel=2,
             )
         return np.asarray(action)
+
+    def program(self, qpos, qvel, variables=None) -> Callable[[], Any]:
+        """What `act` computes there, as one call that changes nothing here; see `act`."""
+        activations, warmstart, kept = self._kept or (*self._rest, ())
+        state = State(
+            checked('qpos', qpos, self._start.qpos),
+            checked('qvel', qvel, self._start.qvel),
+            activations,
+            warmstart,
+            checked('variables', kept if variables is None else variables, self._start.variables),
+        )
+        return functools.partial(
+            self._act, self._planner, self._q_params, self._models, state, self._plan, self._key
+        )
 
 
 def _act(agent: Agent, planner, q_params, models, state: State, plan, key):
@@ -144,7 +145,7 @@ def _act(agent: Agent, planner, q_params, models, state: State, plan, key):
     return acted, (kept.act, kept.warmstart, kept.variables), following
 
 
-def _checked(field: str, value, wanted) -> Any:
+def checked(field: str, value, wanted) -> Any:
     """The pytree as arrays of the wanted structure, shapes and types. Raises ConfigError."""
     shapes = jax.tree.map(lambda leaf: leaf.shape, wanted)
     allowed = f'finite, an array of shape {shapes}'
@@ -162,65 +163,3 @@ def _checked(field: str, value, wanted) -> Any:
     if not good or not all(np.isfinite(x).all() for x in numbers):
         raise ConfigError(field, jax.tree.map(np.asarray, value), allowed)
     return jax.tree.unflatten(structure, arrays)
-
-
-@keep_tasks()
-def make_controller(config: Config) -> Controller:
-    """Plain MPPI on a task, from a config such as `preset(task, 'mppi')`.
-
-    Raises:
-      ConfigError: an agent that would have to learn first.
-    """
-    config.validate()
-    if config.learns:
-        field = 'agent' if config.learns_q else 'planner_model'
-        allowed = "'mppi' with a model that is not learned; load a trained run for others"
-        raise ConfigError(field, getattr(config, field), allowed)
-    task = load_task(config.task)
-    with of_field('planner_physics'):
-        simulator = make_simulator(task, for_planner(task, config.planner_physics))
-    config = memory.with_chunks(config, simulator, 1)
-    models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
-    return Controller(_arrays(config.planner), make_agent(config, simulator, None), (), models)
-
-
-@keep_tasks()
-def load_controller(
-    run_dir: str | Path,
-    seed: int | None = None,
-    variant: int = 0,
-    parameters: str = 'last',
-    *,
-    task: str | None = None,
-) -> Controller:
-    """The controller of a trained run: one seed's parameters, with the models it planned with.
-
-    No real system is needed for it, whatever the run was trained on.
-
-    Args:
-      run_dir: a run directory.
-      seed: one of the run's; the first if None.
-      variant: which of the batch's variants, of a run that has them.
-      parameters: the 'last', or the 'best' by validation (the last where there was none).
-      task: the run's `module:factory`, where its task is not a registered one; not needed where
-        this process has loaded it already.
-
-    Raises:
-      RunError, ConfigError: no such run, checkpoint, seed or variant; a task that has to be given.
-    """
-    programs, saved, _ = load_run(run_dir, None, task)
-    batch, config = programs.batch, programs.config
-    if seed is not None and seed not in config.seeds:
-        raise ConfigError('seed', seed, f"one of the run's: {config.seeds}")
-    check_between('variant', variant, 0, max(0, len(batch.variants) - 1))
-    row = batch.members.index((variant, config.seed if seed is None else seed))
-    q_params = programs.parameters(saved.state, parameters)
-    one = jax.tree.map(lambda x: x[row], (q_params, saved.state.models, saved.state.key))
-    q_params, models, key = one
-    planner = programs.members[row].planner
-    models = episode_models(config.belief, models, key, 0)
-    return Controller(_arrays(at_end(planner)), programs.agent, q_params, models)
-
-
-def _arrays(planner: BasePlannerConfig) -> BasePlannerConfig:
-    return jax.tree.map(jnp.float32, planner)

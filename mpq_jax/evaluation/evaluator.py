@@ -43,6 +43,7 @@ def evaluate(
     real_systems: Sequence[RealSystem] = (),
     video: str | Path | None = None,
     beside_no_control: bool = True,
+    write: bool = True,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Runs test episodes for every seed and writes `evaluation.json` and `episode.png`.
@@ -57,6 +58,7 @@ def evaluate(
       video: a .gif or .mp4 to draw the first seed's first episode into.
       beside_no_control: whether to play the same episodes without control as well, where the task
         has a success; not needed beside a run that does not control.
+      write: whether the files are written.
       console: where progress is shown.
 
     Returns:
@@ -91,8 +93,9 @@ def evaluate(
         if beside_no_control:
             idle = _play_without_control(programs.config, played, episodes, reporter, stop)
         result = describe(programs.batch, saved, parameters, summary, idle)
-        write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
-        plots.episode_figure(played, recording, run.path / 'episode.png')
+        if write:
+            write_atomically(run.evaluation_file, json.dumps(result, indent=2) + '\n')
+            plots.episode_figure(played, recording, run.path / 'episode.png')
         if video is not None:
             draw = _own_renderer(programs, recording.state, reporter)
             write_video(video, played, recording.state, draw=draw)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mpq_jax.base.validation import RunError
 from mpq_jax.environments.real_system import RealSystem
-from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer
+from mpq_jax.runs.checkpoint import Checkpoint
+from mpq_jax.runs.restoring import latest
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.training.assembly import make_programs
 from mpq_jax.training.programs import Programs
@@ -27,13 +27,5 @@ def load_run(
     run = RunDirectory(run_dir)
     batch = run.read_batch(task)
     programs = make_programs(batch, real_systems, run.planner_backend)
-    if not run.checkpoints.is_dir():
-        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
-    checkpointer = Checkpointer(run.checkpoints, read_only=True)
-    try:
-        saved, problems = checkpointer.restore(programs.state_shapes(), batch)
-    finally:
-        checkpointer.close()
-    if saved is None:
-        raise RunError(f'run_dir = {str(run.path)!r} holds no checkpoint: train it first')
+    saved, problems = latest(run, programs.state_shapes(), batch)
     return programs, saved._replace(state=programs.compiler.layout.placed(saved.state)), problems

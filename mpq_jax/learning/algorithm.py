@@ -20,7 +20,7 @@ from mpq_jax.config import (
 )
 from mpq_jax.dynamics import Model
 from mpq_jax.learning.replay_buffer import Transition
-from mpq_jax.planning.agent import Agent, QParams
+from mpq_jax.planning.agent import Agent, QParams, RandomAgent
 
 
 class Numbers(NamedTuple):
@@ -75,7 +75,8 @@ class Algorithm(NamedTuple):
     # (numbers, key, models, transition) -> the member before its first episode; `transition` holds
     # the shapes and types of what an episode gives.
     init: Callable[[Numbers, jax.Array, Model, Transition], MemberState]
-    params: Callable[[MemberState], QParams] = _nothing  # what both agents act with
+    # What both agents act with: parts of the state, with and without its leading axis alike.
+    params: Callable[[MemberState], QParams] = _nothing
     # (state, transitions [T], valid [T]) -> the state that has them.
     store: Callable[[MemberState, Transition, jax.Array], MemberState] | None = None
     # (numbers, state, episode) -> the state after a learning round, which may have new models of
@@ -91,6 +92,10 @@ class Algorithm(NamedTuple):
     def explores(self, episode: int) -> bool | None:
         """Whether `explore` acts in a training episode; None where it never does."""
         return episode < self.explore_episodes if self.explore else None
+
+    def acts_randomly(self, episode: int) -> bool | None:
+        """Whether a training episode's actions are random; None where they never are."""
+        return self.explores(episode) if isinstance(self.explore, RandomAgent) else None
 
     def collects(self, episode: int) -> Agent:
         """Who acts in a training episode."""

@@ -28,6 +28,7 @@ class DynamicsState(NamedTuple):
 
     fits: Fit  # [E]
     physics: Model  # [E], a draw for each
+    targets: ReplayBuffer  # [E, no], of each transition in the member's buffer: what they foretell
     errors: ModelErrors  # of the models on the last episode, before they saw it
     rounds: jax.Array  # of fitting, that were not undone
 
@@ -69,7 +70,9 @@ def _init(
     if isinstance(state.buffer, tuple) and not state.buffer:
         buffer = replay_buffer.empty(transition, config.learner.buffer_capacity)
         state = state._replace(buffer=buffer)
-    return state._replace(dynamics=DynamicsState(fits, physics, no_errors(), jnp.int32(0)))
+    target = jax.ShapeDtypeStruct((config.dynamics.members, dynamics.coordinates.size), jnp.float32)
+    targets = replay_buffer.empty(target, config.learner.buffer_capacity)
+    return state._replace(dynamics=DynamicsState(fits, physics, targets, no_errors(), jnp.int32(0)))
 
 
 def _fresh_fits(dynamics: LearnedDynamics, num_inputs: int, key: jax.Array) -> Fit:
@@ -92,8 +95,26 @@ def _store(
     errors = jax.tree.map(
         lambda x: jnp.where(state.dynamics.rounds > 0, x, jnp.nan), errors
     )  # of untrained networks there is nothing to say
-    buffer = replay_buffer.add(state.buffer, transitions, valid)
-    return state._replace(buffer=buffer, dynamics=state.dynamics._replace(errors=errors))
+    targets = _targets(dynamics, state.dynamics.physics, transitions)
+    return state._replace(
+        buffer=replay_buffer.add(state.buffer, transitions, valid),
+        dynamics=state.dynamics._replace(
+            errors=errors, targets=replay_buffer.add(state.dynamics.targets, targets, valid)
+        ),
+    )
+
+
+def _targets(dynamics: LearnedDynamics, physics: Model, transitions: Transition) -> jax.Array:
+    """`[T, E, no]`, as the physics of each network have it: each transition is stepped once."""
+
+    def target(physics: Model, state: State, action, following: State):
+        found = dynamics.target(physics, state, action, following)
+        return jnp.where(all_finite(found), found, 0.0)  # physics that fail foretell nothing
+
+    count = dynamics.config.members
+    of_networks = jax.vmap(target, (0, None, None, None), axis_size=count)
+    of_steps = jax.vmap(of_networks, (None, 0, 0, 0))
+    return of_steps(physics, transitions.state, transitions.action, transitions.next_state)
 
 
 def _update(
@@ -118,7 +139,7 @@ def _fit_models(
     if not config.warm_start:
         num_inputs = fits.member.scales.input_mean.shape[-1]
         fits = _fresh_fits(dynamics, num_inputs, fresh_key)
-    fitted = _fitted(dynamics, config, fits, before.physics, state.buffer, split_key, members_key)
+    fitted = _fitted(dynamics, config, fits, state, split_key, members_key)
     sound = all_finite((fitted.fit, fitted.loss)) & (state.buffer.size > 0)
     elites = jnp.argsort(fitted.score)[: config.num_elites]
     models = _planning(fitted.fit.member, before.physics, elites)
@@ -137,21 +158,17 @@ def _fit_models(
 
 
 def _fitted(
-    dynamics: LearnedDynamics, config: DynamicsConfig, fits: Fit, physics: Model,
-    buffer: ReplayBuffer, split_key, members_key,
+    dynamics: LearnedDynamics, config: DynamicsConfig, fits: Fit, state: MemberState, split_key,
+    members_key,
 ) -> dynamics_fitting.Fitted:  # fmt: skip
     """All members, mapped here, each on the data as its physics has them."""
-    rows = buffer.storage
+    rows = state.buffer.storage
     inputs = jax.vmap(dynamics.inputs)(rows.state, rows.action)
 
-    def of_member(fit: Fit, physics: Model, key):
-        def target(state: State, action, following: State):
-            found = dynamics.target(physics, state, action, following)
-            return jnp.where(all_finite(found), found, 0.0)  # physics that fail foretell nothing
-
-        targets = jax.vmap(target)(rows.state, rows.action, rows.next_state)
-        data = Data(inputs, targets, buffer.size)
+    def of_member(fit: Fit, targets, key):
+        data = Data(inputs, targets, state.buffer.size)
         return dynamics_fitting.fit(config, dynamics.network, fit, data, split_key, key)
 
     member_keys = jax.random.split(members_key, config.members)
-    return jax.vmap(of_member)(fits, physics, member_keys)
+    targets = jnp.swapaxes(state.dynamics.targets.storage, 0, 1)
+    return jax.vmap(of_member)(fits, targets, member_keys)

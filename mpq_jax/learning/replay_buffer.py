@@ -24,23 +24,27 @@ class Transition(NamedTuple):
 
 
 class ReplayBuffer(NamedTuple):
-    storage: Transition  # leading axis: capacity
+    storage: Any  # a Transition, or another pytree; leading axis: capacity
     position: jax.Array  # int32, where the next transition goes
     size: jax.Array  # int32, how many are stored
 
 
-def empty(example: Transition, capacity: int) -> ReplayBuffer:
-    """A buffer for transitions shaped like an example, or like its `jax.eval_shape`."""
+def empty(example: Any, capacity: int) -> ReplayBuffer:
+    """A buffer for what is shaped like an example, or like its `jax.eval_shape`."""
     storage = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), example)
     return ReplayBuffer(storage, jnp.int32(0), jnp.int32(0))
 
 
-def add(buffer: ReplayBuffer, transitions: Transition, valid: jax.Array) -> ReplayBuffer:
+def capacity_of(buffer: ReplayBuffer) -> int:
+    return jax.tree.leaves(buffer.storage)[0].shape[0]
+
+
+def add(buffer: ReplayBuffer, transitions: Any, valid: jax.Array) -> ReplayBuffer:
     """Writes the transitions `[T]` whose `valid` is set, in order, over the oldest ones.
 
     T must not exceed the capacity: a write would then meet itself.
     """
-    capacity = buffer.storage.cost.shape[0]
+    capacity = capacity_of(buffer)
     order = jnp.cumsum(valid) - 1
     places = jnp.where(valid, (buffer.position + order) % capacity, capacity)
     storage = jax.tree.map(
@@ -54,14 +58,20 @@ def add(buffer: ReplayBuffer, transitions: Transition, valid: jax.Array) -> Repl
     )
 
 
-def sample(buffer: ReplayBuffer, key: jax.Array, count: int) -> Transition:
+def sample(buffer: ReplayBuffer, key: jax.Array, count: int) -> Any:
     """`count` transitions, uniform with replacement; zeros when the buffer is empty."""
     places = jax.random.randint(key, (count,), 0, jnp.maximum(buffer.size, 1))
     return jax.tree.map(lambda leaf: leaf[places], buffer.storage)
 
 
-def latest(buffer: ReplayBuffer, count: int) -> Transition:
+def latest(buffer: ReplayBuffer, count: int) -> Any:
     """The last `count` transitions that were added, oldest first; no more than are stored."""
-    capacity = buffer.storage.cost.shape[0]
+    capacity = capacity_of(buffer)
     places = (buffer.position - count + jnp.arange(count)) % capacity
     return jax.tree.map(lambda leaf: leaf[places], buffer.storage)
+
+
+def first_shuffled(key: jax.Array, count: int, size: jax.Array) -> jax.Array:
+    """The first `size` of `count` rows in any order, then the others."""
+    ranks = jax.random.uniform(key, (count,))
+    return jnp.argsort(jnp.where(jnp.arange(count) < size, ranks, 2.0))

@@ -39,6 +39,11 @@ def init(config: DMDConfig, action_size: int) -> Gaussian:
     return Gaussian(mean, shapes[config.covariance])
 
 
+def around(config: DMDConfig, controls: jax.Array) -> Gaussian:
+    """The prior's covariance around given controls `[H, nu]`, where the noise is white."""
+    return init(config, controls.shape[-1])._replace(mean=controls)
+
+
 def sample(config: DMDConfig, plan: Gaussian, key: jax.Array) -> Candidates:
     """N plans; what is drawn is the noise `[N, K, nu]` before clipping."""
     normal = jax.random.normal(key, (config.num_samples, *plan.mean.shape))
@@ -216,6 +221,6 @@ def _first_action(plan: Gaussian) -> jax.Array:
 
 
 DMD = Planner(
-    DMDConfig(), init, sample, update, shift, _first_action, mppi.soft_value, targets=targets
+    DMDConfig(), init, sample, update, shift, _first_action, mppi.soft_value, targets, around
 )
 CROSS_ENTROPY = DMD._replace(config=CEM)

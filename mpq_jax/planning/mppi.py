@@ -24,6 +24,11 @@ def zero_controls(config: PlannerConfig, action_size: int) -> jax.Array:
     return jnp.zeros((noise.size(config), action_size))
 
 
+def around(config: PlannerConfig, controls: jax.Array) -> jax.Array:
+    """The plan `[H, nu]` of white noise around given controls: just these."""
+    return controls
+
+
 def sample(config: PlannerConfig, controls: jax.Array, key: jax.Array) -> Candidates:
     """N plans around the mean controls `[K, nu]`, which are never clipped; the actions are."""
     shape = (config.num_samples, *controls.shape)
@@ -91,8 +96,9 @@ def targets(config: PlannerConfig, controls: jax.Array) -> tuple[Planner, Planne
 
 
 MPPI = Planner(
-    PlannerConfig(), zero_controls, sample, update, noise.shift, first_action, soft_value, targets
-)
+    PlannerConfig(), zero_controls, sample, update, noise.shift, first_action, soft_value, targets,
+    around,
+)  # fmt: skip
 
 
 def plan(

@@ -53,6 +53,9 @@ class Planner(NamedTuple):
     # (config, plan) -> whose samples and soft value make Q's targets where they are not just these,
     # and its config and plan.
     targets: 'Callable[[Any, Plan], tuple[Planner, Any, Plan]] | None' = None
+    # (config, controls [H, nu]) -> the plan that `init` gives, but for its mean: these controls,
+    # exactly. None: it cannot be told what to sample around.
+    around: Callable[[Any, jax.Array], Plan] | None = None
 
 
 class Diagnostics(NamedTuple):

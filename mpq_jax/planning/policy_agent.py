@@ -30,8 +30,12 @@ class PolicyAgent(Agent):
             reading = self.simulator.read(jax.tree.map(lambda x: x[0], models), state)
         return self.simulator.task.observe(reading, state.variables)
 
+    def respond(self, params: Any, observation: jax.Array, key: jax.Array) -> jax.Array:
+        """The action `[nu]` in [-1, 1] for an observation `[no]`."""
+        assert self.policy is not None
+        return jnp.clip(self.policy(params, observation, key), -1.0, 1.0)
+
     def act(self, config, q_params, models, state, plan, key, reading=None):
         """The policy's action; see `Agent.act`, whose `q_params` are the policy's here."""
-        assert self.policy is not None
-        action = self.policy(q_params, self.observe(models, state, reading), key)
-        return jnp.clip(action, -1.0, 1.0), plan, no_diagnostics()
+        action = self.respond(q_params, self.observe(models, state, reading), key)
+        return action, plan, no_diagnostics()

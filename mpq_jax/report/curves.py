@@ -22,12 +22,16 @@ _LABELS = {
     'validation_success': 'validation success rate',
     'own_return': "return of each episode by the environment's own rewards",
     'q_loss': 'loss of Q',
+    'updates': 'gradient steps of a round',
     'effective_sample_size': 'effective sample size',
     'action_change': 'mean squared change of the action',
     'model_loss': 'negative log-likelihood of the learned model',
     'model_holdout_loss': 'the same on held-out data',
     'model_coverage': 'share of outcomes in the predicted 90 % band',
     'model_error': "the model's error H - 1 steps ahead (1: as if nothing moved)",
+    'policy_loss': 'loss of the policy',
+    'entropy': "entropy of the policy's actions in nats",
+    'entropy_temperature': 'what a nat of entropy is worth, in units of cost',
     'target_effective_sample_size': "effective sample size of Q's targets",
 }
 _SEED_VALUES = 60_000  # of one measure, beyond which many seeds are not drawn one by one

@@ -5,9 +5,9 @@ from mpq_jax.config import Batch, overrides
 
 # Fields that a continued run may change. Of training.*, validation_* moves which parameters are
 # best by validation; execution.*, straight_line and Warp's buffers move rounding; the rest shapes
-# nothing that is computed.
+# nothing that is computed: what was taken from another run is in the checkpoint.
 _MAY_CHANGE = (
-    'episodes', 'training.', 'execution.', 'planner_physics.straight_line',
+    'episodes', 'from_run', 'training.', 'execution.', 'planner_physics.straight_line',
     'real_physics.straight_line', 'planner_physics.warp_', 'real_physics.warp_',
 )  # fmt: skip
 _FIXED = ('training.validation_episodes',)  # whose returns the state holds

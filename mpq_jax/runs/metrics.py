@@ -54,7 +54,8 @@ COLUMNS = (
     'policy_loss',
     'entropy',  # in nats, of its actions
     'entropy_temperature',  # what a nat is worth, in units of cost
-    'updates',  # gradient steps of the round
+    'updates',  # gradient steps of the round; of random search, directions that counted
+    'policy_restores',  # cumulative: rounds whose policy diverged and was put back
     'own_return',  # by the rewards of somebody else's environment; empty where there are none
     'own_terminated',  # whether it ended by that environment's own rule
 )
@@ -209,6 +210,7 @@ def _event_name(column: str) -> str:
         'q_loss', 'learn_seconds', 'nonfinite_targets', 'q_restores',
         'target_effective_sample_size', 'model_loss', 'model_holdout_loss', 'model_coverage',
         'model_error', 'model_restores', 'policy_loss', 'entropy', 'entropy_temperature', 'updates',
+        'policy_restores',
     )  # fmt: skip
     group = 'learn' if column in learning else 'train'
     if column.startswith('validation'):

@@ -1,6 +1,7 @@
 """A run is a directory: what was asked, by what, what came out, and how to go on."""
 
 import contextlib
+import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -92,7 +93,19 @@ class RunDirectory:
         except (ValueError, ConfigError) as error:
             raise RunError(f'{self.config_file} cannot be used: {error}') from error
         check_named(batch.config.task, self.config_file, task)
-        return batch
+        return self._moved(batch)
+
+    def _moved(self, batch: Batch) -> Batch:
+        """A run that lies in the one that it builds on finds it there, wherever both are now."""
+        there, above = batch.config.from_run, RunDirectory(self.path.resolve().parent)
+        if (
+            not there
+            or RunDirectory(there).config_file.is_file()
+            or not above.config_file.is_file()
+        ):
+            return batch
+        config = dataclasses.replace(batch.config, from_run=str(above.path))
+        return dataclasses.replace(batch, config=config)
 
     def how_to_resume(self, config: Config) -> str:
         """The flags that continue the run; with systems of one's own, the call in Python."""

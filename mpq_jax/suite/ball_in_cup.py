@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mpq_jax.suite.naming import names_of
 from mpq_jax.suite.table_3 import LONG_HORIZON, TABLE_3, paper_presets
 from mpq_jax.suite.tuned_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
@@ -98,6 +99,16 @@ def make_task() -> Task:
         control_timestep=0.02,
         reset=reset,
         observe=observe,
+        observation_names=names_of(
+            {
+                'ball': 'xz',
+                'target': 'xz',
+                'ball_velocity': 'xz',
+                'cup_velocity': 'xz',
+                'ball_to_target': 'xz',
+                'direction': ('cosine', 'sine'),
+            }
+        ),
         cost=cost,
         success=in_cup,
         mjcf=Path(__file__).with_name('ball_in_cup.xml'),

@@ -184,6 +184,7 @@ def make_task() -> Task:
         control_timestep=0.04,
         reset=reset,
         observe=observe,
+        observation_names=('x', 'cosine', 'sine', 'x_velocity', 'angular_velocity'),
         cost=cost,
         success=near_goal,
         mjcf=Path(__file__).with_name('cartpole_swingup.xml'),

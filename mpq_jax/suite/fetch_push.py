@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mpq_jax.suite.naming import names_of
 from mpq_jax.suite.table_3 import LONG_HORIZON, TABLE_3, paper_presets
 from mpq_jax.suite.tuned_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
@@ -147,6 +148,23 @@ def make_task() -> Task:
         control_timestep=CONTROL_TIMESTEP,
         reset=reset,
         observe=observe,
+        observation_names=names_of(
+            {
+                'gripper': 'xyz',
+                'block': 'xyz',
+                'gripper_to_block': 'xyz',
+                'fingers': '12',
+                'block_angle': 'xyz',
+                'block_relative_displacement': 'xyz',
+                'block_turn': 'xyz',
+                'gripper_displacement': 'xyz',
+                'fingers_displacement': '12',
+                'gripper_to_block_distance': '',
+                'block_to_goal': 'xyz',
+                'block_to_goal_distance': '',
+                'goal': 'xyz',
+            }
+        ),
         cost=cost,
         success=success,
         variables_at=lambda reading, position_of: position_of('goal'),

@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from mpq_jax.suite.naming import names_of
 from mpq_jax.suite.table_3 import LONG_HORIZON, TABLE_3, paper_presets
 from mpq_jax.suite.tuned_settings import CHOSEN_ON, FEW_STATES, TEMPERATURES, physics
 from mpq_jax.tasks import RandomizedParameter, Reading, Start, Task
@@ -101,6 +102,24 @@ def make_task() -> Task:
         control_timestep=0.04,
         reset=reset,
         observe=observe,
+        observation_names=names_of(
+            {
+                'end_effector': 'xyz',
+                'handle': 'xyz',
+                'end_effector_to_handle': 'xyz',
+                'end_effector_velocity': 'xyz',
+                'handle_velocity': 'xyz',
+                'end_effector_orientation': 'wxyz',
+                'handle_orientation': 'wxyz',
+                'drawer_displacement': '',
+                'distance_to_handle': '',
+                'turn_to_handle': 'wxyz',
+                'angle_to_handle': '',
+                'target_displacement': '',
+                'joint': '1234567',
+                'remaining_displacement': '',
+            }
+        ),
         cost=cost,
         success=success,
         mjcf=Path(__file__).with_name('franka_drawer.xml'),

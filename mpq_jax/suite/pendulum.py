@@ -68,6 +68,7 @@ def make_task() -> Task:
         control_timestep=TIMESTEP,
         reset=reset,
         observe=observe,
+        observation_names=('cosine', 'sine', 'angular_velocity'),
         cost=cost,
         mjcf=Path(__file__).with_name('pendulum.xml'),
         equations=equations,

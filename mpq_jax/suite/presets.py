@@ -25,6 +25,19 @@ _AGENTS: dict[str, dict[str, Any]] = {
         'learner.target_network': True,
         'learner.polyak': 0.005,
     },
+    # A hundred iterations of sixteen directions; validated after every tenth.
+    'ars': {
+        'episodes': 3200,
+        'learner.episodes_per_round': 32,
+        'training.validation_interval': 320,
+    },
+    'demo_layer': {
+        'planner.name': 'dmd',
+        'planner.covariance': 'fixed',
+        'planner.noise': 'white',
+    },
+    # It learns from all that it ever saw; where a controller reads a state, with what is so.
+    'sac': {'learner.buffer_capacity': 100_000, 'planner_model': 'true'},
 }
 
 
@@ -33,7 +46,8 @@ def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') ->
 
     Args:
       task: registered name or `module:factory`.
-      agent: 'mpq', 'mppi', 'softq', or 'none': no control at all, what the others are held against.
+      agent: 'mpq', 'mppi', 'softq', 'sac', or 'none': no control at all, what the others are held
+        against.
       name: 'default' (the task's own settings), or one of the task's presets; the paper's four
         tasks have 'paper' (Table 3 to the letter, fresh targets for every minibatch) and
         'paper_learning' (their own settings, but Q learns as in 'paper'), the cartpole 'pets'.
@@ -67,7 +81,7 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
     task = load_task(config.task)
     horizon = task.long_horizon if long else config.planner.horizon
     fields: dict[str, Any] = {
-        'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon
+        'agent': 'mppi', 'planner_model': planner_model, 'planner.horizon': horizon, 'from_run': ''
     }  # fmt: skip
     if config.planner.name != 'mppi':
         fields['planner.name'] = 'mppi'
@@ -76,5 +90,6 @@ def baseline(config: Config, *, long: bool, planner_model: str = 'biased') -> Co
 
 def no_control(config: Config) -> Config:
     """The same episodes without any control."""
-    fields = {'agent': 'none', 'planner_model': 'biased', **_of_agent(config, 'none')}
+    fields = {'agent': 'none', 'planner_model': 'biased', 'from_run': ''}
+    fields |= _of_agent(config, 'none')
     return set_fields(config, {**fields, 'planner.name': 'mppi'})

@@ -58,10 +58,21 @@ def check_functions(task: Task, model: mujoco.MjModel | None) -> None:
         shape = None if name == 'observe' else ()
         good = is_array(returned, kind, shape) and (name != 'observe' or returned.ndim == 1)
         check_returned(task, name, good, returned, wanted)
+        if name == 'observe':
+            _check_names(task, returned.shape[0])
     _check_equations(task, start, action)
     _check_advance(task, reading, start.variables, action)
     check_mocap(task, model, start.variables)
     _evaluate(task, model, names)
+
+
+def _check_names(task: Task, size: int) -> None:
+    names = task.observation_names
+    if names and len(names) != size:
+        raise TaskError(
+            f'task {task.name!r} has {len(names)} observation_names, and observe gives {size} '
+            'entries: one name each is wanted, or none at all'
+        )
 
 
 def _check_reset(task: Task, key, model: mujoco.MjModel | None) -> Start:

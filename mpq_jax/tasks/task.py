@@ -50,6 +50,8 @@ class Task:
     reset: Callable[[jax.Array], Start]  # from a random key
     observe: Callable[[Reading, Variables], jax.Array]  # -> [observation size]
     cost: Callable[[Reading, Variables, jax.Array], jax.Array]  # of s_t and action [nu] -> scalar
+    # Of the entries of an observation, for files that leave here (`mpq distil`); () leaves it open.
+    observation_names: tuple[str, ...] = ()
     # The plant: an MJCF or URDF (text, or a path), an MjSpec, an MjModel, a function that makes one
     # (`mpq_jax.menagerie('unitree_go2')`); hand-written equations; or both.
     mjcf: Source | None = None

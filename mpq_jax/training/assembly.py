@@ -6,8 +6,9 @@ import functools
 from collections.abc import Iterator, Sequence
 
 import jax
+import numpy as np
 
-from mpq_jax.base.validation import ConfigError
+from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Batch, Config, DynamicsConfig
 from mpq_jax.dynamics import Simulator, for_planner, make_simulator, steps_per_control
 from mpq_jax.dynamics.learned import make_learned_simulator
@@ -15,8 +16,13 @@ from mpq_jax.dynamics.randomization import prior_range
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.environments.registry import system_maker
 from mpq_jax.environments.system_pool import SystemPool
+from mpq_jax.learning.algorithm import MemberState
 from mpq_jax.learning.algorithms import algorithm_maker
+from mpq_jax.learning.policies.other_run import OtherRun
 from mpq_jax.learning.workload import Workload
+from mpq_jax.runs.checkpoint import latest_episode
+from mpq_jax.runs.restoring import latest
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.tasks import Task, load_task
 from mpq_jax.training import memory
 from mpq_jax.training.layout import BatchCompiler, Hooks, layout_of
@@ -39,12 +45,51 @@ def check(batch: Batch) -> Task:
             config.learner.buffer_capacity,
             f'at least {task.episode_steps}, one episode of {task.name}',
         )
+    if config.from_run:
+        _other_batch(config)
     for member in batch.configs():
         for parameter in task.parameters:
             prior_range(parameter, member.belief)
         if config.learns_dynamics:
             _check_data(member.dynamics, task)
     return task
+
+
+def _other_batch(config: Config) -> Batch:
+    """What the run that this one builds on was made with. Raises ConfigError where it won't do."""
+    path, run = config.from_run, RunDirectory(config.from_run)
+    try:
+        batch = run.read_batch()
+    except RunError as error:
+        raise ConfigError('from_run', path, f'the directory of a trained run: {error}') from None
+    other = batch.config
+    if not latest_episode(run.checkpoints):
+        raise ConfigError('from_run', path, 'a run that was trained: it holds no checkpoint')
+    if other.task != config.task:
+        raise ConfigError('from_run', path, f'a run of {config.task!r}: it is of {other.task!r}')
+    if batch.variants:
+        raise ConfigError('from_run', path, 'a run without variants')
+    for seed in config.seeds:
+        if seed not in other.seeds:
+            raise ConfigError('seed', seed, f'one of from_run = {path!r}, which has {other.seeds}')
+    return batch
+
+
+def _other_run(config: Config) -> OtherRun | None:
+    """The run that this one builds on, where its agent does. Raises ConfigError."""
+    if not config.from_run:
+        return None
+    batch, run = _other_batch(config), RunDirectory(config.from_run)
+    programs = make_programs(batch, None, run.planner_backend)
+    shapes, seeds = programs.state_shapes(), list(batch.config.seeds)
+
+    def load() -> MemberState:
+        saved, _ = latest(run, shapes, batch)
+        rows = np.array([seeds.index(seed) for seed in config.seeds])
+        return jax.tree.map(lambda x: x[rows], saved.state)
+
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), shapes)
+    return OtherRun(batch.config, programs.algorithm, one, load)
 
 
 def _check_data(dynamics: DynamicsConfig, task: Task) -> None:
@@ -101,7 +146,7 @@ def make_programs(
     layout = layout_of(len(batch.members), devices=1 if alone else None)
     at_once = memory.members_at_once(config, simulator, layout.per_device)
     chunked = memory.with_chunks(config, simulator, at_once)
-    algorithm = algorithm_maker(config).make(chunked, simulator)
+    algorithm = algorithm_maker(config, _other_run(config)).make(chunked, simulator)
     if config.learns != (algorithm.update is not None):
         raise ConfigError(
             'agent', config.agent, 'registered with learns=True if, and only if, it has an update'

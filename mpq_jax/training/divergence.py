@@ -19,11 +19,12 @@ _READ = ('env_steps', 'nonfinite_targets')  # of metrics.csv
 
 def count_restores(metrics: Metrics, counters: Counters) -> str:
     """Counts the members whose round was undone (see `Programs.learn`); a message if some were."""
-    of_models = (metrics.columns or {}).get('model_loss', ())
+    columns = metrics.columns or {}
     said = []
     for loss, column, name in (
         (metrics.q_loss, 'q_restores', 'Q'),
-        (of_models, 'model_restores', 'the learned model'),
+        (columns.get('model_loss', ()), 'model_restores', 'the learned model'),
+        (columns.get('policy_loss', ()), 'policy_restores', 'the policy'),
     ):
         if isinstance(loss, tuple):  # none is learned
             continue
@@ -40,6 +41,7 @@ def too_many_restores(batch: Batch, counters: Counters) -> str:
     for column, name, remedy in (
         ('q_restores', 'Q', 'learner.learning_rate, or costs on a smaller scale'),
         ('model_restores', 'the learned model', 'dynamics.learning_rate'),
+        ('policy_restores', 'the policy', "its algorithm's learning rate or step size"),
     ):
         for (_, seed), count in zip(batch.members, counters[column], strict=True):
             if count > most:

@@ -8,7 +8,10 @@ from mpq_jax.environments.episode import SUCCESSES, Summary
 from mpq_jax.learning.algorithm import Metrics
 
 # Cumulative columns, `[B]` each.
-COUNTERS = ('env_steps', 'validation_env_steps', 'model_steps', 'q_restores', 'model_restores')
+COUNTERS = (
+    'env_steps', 'validation_env_steps', 'model_steps', 'q_restores', 'model_restores',
+    'policy_restores',
+)  # fmt: skip
 
 
 def episode_rows(
@@ -70,6 +73,8 @@ def _of_round(metrics: Metrics, i: int) -> dict[str, Any]:
     of_q = {name: getattr(metrics, name) for name in names}
     row = {name: values[i] for name, values in of_q.items() if not isinstance(values, tuple)}
     others = {name: values[i] for name, values in (metrics.columns or {}).items()}
+    if others.get('updates', 1) == 0:  # no gradient step was made
+        return {'updates': 0}
     # A loss of NaN is a round that was undone; of other columns it is nothing that was measured.
     return row | {k: x for k, x in others.items() if k.endswith('_loss') or not np.isnan(x)}
 
@@ -84,6 +89,8 @@ def _own(summary: Summary, i: int) -> dict[str, Any]:
 def shown_figures(block: list[list[dict[str, Any]]]) -> str:
     """'return   -200  loss 1.5': the mean return of some episodes' rows, the last one's loss."""
     figures = [f'return {np.mean([row["return"] for rows in block for row in rows]):7.0f}']
-    if losses := [row['q_loss'] for row in block[-1] if row.get('q_loss') is not None]:
-        figures.append(f'loss {np.mean(losses):.2f}')
+    for name in ('q_loss', 'policy_loss'):
+        if losses := [row[name] for row in block[-1] if row.get(name) is not None]:
+            figures.append(f'loss {np.mean(losses):.2g}')
+            break
     return '  '.join(figures)

@@ -79,7 +79,7 @@ class Programs:
         """Who runs on which physics."""
         driven = self.config.real_system
         real = self.real.description if driven == 'simulated' else driven
-        planner = {'planner': self.agent.simulator.description} if self.agent.planner else {}
+        planner = {'planner': self.agent.simulator.description} if self.config.plans else {}
         return planner | {'real system': real}
 
     @property
@@ -90,6 +90,11 @@ class Programs:
     def workload(self) -> Workload:
         """The model steps of the run, and what it compiles."""
         return Workload.of(self.batch, self.real.task, self.agent.simulator.steps_per_control)
+
+    @property
+    def steps_per_play(self) -> int:
+        """Model steps in a control step of who plays; who collects may take more."""
+        return self.workload.per_action if self.agent.planner else 0
 
     @functools.cached_property
     def numbers(self) -> Numbers:
@@ -175,7 +180,7 @@ class Programs:
         """How many episodes a member `play` should get: what fits, and soon comes back."""
         most = self.collector.most_at_once(len(self.members))
         batch = self.compiler.layout.per_device
-        steps = batch * self.real.task.episode_steps * max(1, self.workload.per_action)
+        steps = batch * self.real.task.episode_steps * max(1, self.steps_per_play)
         wanted = min(wanted, memory.blocks_of(steps))
         fitting = memory.plans_at_once(self.config, self.agent.simulator, wanted, batch)
         return fitting if most is None else min(fitting, most)

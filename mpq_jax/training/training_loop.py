@@ -153,7 +153,7 @@ class TrainingLoop:
         block = []
         for i in range(min(size, self.config.episodes - self.episode)):
             episode, summary = self.episode + i, jax.tree.map(lambda x, i=i: x[:, i], summaries)
-            self._count_acting(summary, 'env_steps')
+            self._count_acting(summary, 'env_steps', self.programs.workload.per_action)
             self.last_steps = int(summary.env_steps[0])
             metrics, learning = self._learn_if_due(episode)
             validation = self._validate_if_due(episode)
@@ -199,23 +199,24 @@ class TrainingLoop:
             return None
         params = self.programs.parameters(self.state, 'last')
         played = 'validation', self.state, params, np.arange(count)
-        (summary, _), _ = self.stopwatch.run(self.programs.play, *played)
+        (summary, self.recording), _ = self.stopwatch.run(self.programs.play, *played)
         summary = jax.device_get(summary)
-        self._count_acting(jax.tree.map(lambda x: x.sum(axis=1), summary), 'validation_env_steps')
+        whole = jax.tree.map(lambda x: x.sum(axis=1), summary)
+        self._count_acting(whole, 'validation_env_steps', self.programs.steps_per_play)
         self.state = self.programs.keep_best(self.state, summary.episode_return)
         return np.mean(summary.episode_return, axis=1)
 
-    def _count_acting(self, summary: Summary, counter: str) -> None:
-        """Real steps, and the physics steps of the planner's models behind them."""
+    def _count_acting(self, summary: Summary, counter: str, per_action: int) -> None:
+        """Real steps, and the physics steps of the planner's models behind each of them."""
         steps = summary.env_steps.astype(np.int64)
         self.counters[counter] += steps
-        self.counters['model_steps'] += steps * self.programs.workload.per_action
+        self.counters['model_steps'] += steps * per_action
 
     def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
         return episode_rows(
             self.batch.members, episode, summary, self.counters, seconds, metrics, validation,
             self.warnings.in_episode(episode), self.task.success is not None,
-            self.programs.algorithm.explores(episode),
+            self.programs.algorithm.acts_randomly(episode),
         )  # fmt: skip
 
     @property
@@ -224,8 +225,8 @@ class TrainingLoop:
         return float(done / max(self.stopwatch.seconds, 1e-9))
 
     def _show(self, block: list[list[dict[str, Any]]]) -> None:
-        shown = f'{shown_figures(block)}  {per_second(self._model_steps_per_second)} model steps'
-        self.reporter.advance(self.episode, shown, self.stopwatch.seconds)
+        speed = f'  {per_second(self._model_steps_per_second)} model steps' * self.config.plans
+        self.reporter.advance(self.episode, shown_figures(block) + speed, self.stopwatch.seconds)
 
     def _finish(self) -> None:
         """The figure of one episode, and the speeds in the manifest."""

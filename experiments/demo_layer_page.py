@@ -1,0 +1,130 @@
+"""Rows, table and figure of the DeMo Layer: upright at the end, and returns, over step sizes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mpq_jax.base.files import write_atomically
+from mpq_jax.base.statistics import INTERVAL, describe
+from mpq_jax.figures import plots
+from mpq_jax.runs.run_directory import RunDirectory, manifest
+
+FIGURES = ('success_at_end', 'return')
+
+
+def write(path: Path, entries: Sequence[str]) -> str:
+    """Writes what has run; returns the table."""
+    file = path / 'demo_layer.json'
+    before = json.loads(file.read_text())['rows'] if file.exists() else []
+    rows = [row for name in entries for row in _rows(path / name, name)]
+    ran = {(row['task'], row['run']) for row in rows}
+    rows += [row for row in before if (row['task'], row['run']) not in ran]
+    rows.sort(key=lambda row: list(entries).index(row['task']))
+    content = {'interval': INTERVAL, 'made_by': manifest(), 'rows': rows}
+    write_atomically(file, json.dumps(content, indent=1) + '\n')
+    text = ''.join(_table([row for row in rows if row['task'] == name], name) for name in entries)
+    write_atomically(path / 'demo_layer.md', text)
+    if rows:
+        _draw(rows, path / 'demo_layer.png')
+    return text
+
+
+def _rows(path: Path, task: str) -> list[dict[str, Any]]:
+    rows = []
+    for directory in sorted(path.glob('*')):
+        run = RunDirectory(directory)
+        if run.evaluation_file.exists():
+            rows += _rows_of(run, task)
+    return rows
+
+
+def _rows_of(run: RunDirectory, task: str) -> list[dict[str, Any]]:
+    """One for each step size; of the true model's planner one more, without control."""
+    result = json.loads(run.evaluation_file.read_text())
+    made_by = {key: run.read_manifest().get(key) for key in ('date', 'git_revision')}
+    shared = {'task': task, 'run': run.path.name, 'made_by': made_by}
+    rows = [
+        shared
+        | {'agent': result['agent'], 'model': result['planner_model']}
+        | {'step': one.get('fields', {}).get('planner.step_size')}
+        | _figures(one)
+        for one in result.get('variants', [result])
+    ]
+    if run.path.name == 'planner_true':
+        rows.append(
+            shared | {'agent': 'none', 'model': '', 'step': None} | _figures(result['no_control'])
+        )
+    return rows
+
+
+def _figures(result: dict[str, Any]) -> dict[str, Any]:
+    """Means, intervals and each seed's mean."""
+    return {
+        name: {key: result[name][key] for key in ('mean', 'low', 'high')}
+        | {'seeds': [one['mean'] for one in result[name]['per_seed'].values()]}
+        for name in FIGURES
+    }
+
+
+def _text(figure: dict[str, Any], digits: int) -> str:
+    return describe(figure['mean'], figure['low'], figure['high'], figure['seeds'], digits)
+
+
+def _table(rows: list[dict[str, Any]], task: str) -> str:
+    if not rows:
+        return ''
+    lines = [
+        f'| {task} | model | upright for the last 2 s, share of starts | return |',
+        '|---|---|---|---|',
+    ]
+    order = ('ars', 'demo_layer', 'mppi', 'none')
+    rows = [row for row in rows if not (row['step'] == 0 and row['model'] == 'biased')]  # the same
+    for row in sorted(rows, key=lambda row: order.index(row['agent'])):
+        upright, returns = _text(row['success_at_end'], 2), _text(row['return'], 1)
+        model = '' if row['agent'] == 'ars' or row['step'] == 0 else row['model']
+        lines.append(f'| {_label(row)} | {model} | {upright} | {returns} |')
+    return '\n'.join(lines) + '\n\n'
+
+
+def _label(row: dict[str, Any]) -> str:
+    if row['agent'] == 'demo_layer':
+        return f'with the layer, step {row["step"]:g}' if row['step'] else 'policy alone (step 0)'
+    return {'ars': 'policy alone, where it learned', 'mppi': 'planner alone'}.get(
+        row['agent'], 'no control'
+    )
+
+
+def _draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Both figures against the step size, with intervals over seeds; the planner alone dashed."""
+    tasks = list(dict.fromkeys(row['task'] for row in rows))
+    figure = plots.new_figure(5.0 * len(tasks), 6.5)
+    titles = {'success_at_end': 'share of starts upright for the last 2 s', 'return': 'return'}
+    for place, (name, task) in enumerate((n, t) for n in FIGURES for t in tasks):
+        axes = figure.add_subplot(2, len(tasks), place + 1)
+        for model, colour in (('true', 'C0'), ('biased', 'C1')):
+            own = [row for row in rows if row['task'] == task and row['model'] == model]
+            layer = [row for row in own if row['agent'] == 'demo_layer']
+            _draw_layer(axes, layer, name, f'layer, {model} model', colour)
+            for row in own:
+                if row['agent'] == 'mppi':
+                    axes.axhline(
+                        row[name]['mean'], ls='--', color=colour, lw=1,
+                        label=f'planner alone, {model} model',
+                    )  # fmt: skip
+        axes.set_title(f'{task}: {titles[name]}', fontsize=9)
+        axes.set_xlabel('step size (0: the policy alone)')
+        axes.legend(fontsize=7)
+    plots.save(figure, path)
+
+
+def _draw_layer(axes, rows: list[dict[str, Any]], name: str, label: str, colour: str) -> None:
+    if not rows:
+        return
+    rows = sorted(rows, key=lambda row: row['step'])
+    steps = [row['step'] for row in rows]
+    axes.plot(steps, [row[name]['mean'] for row in rows], 'o-', ms=3, label=label, color=colour)
+    bounds = np.array([[row[name][key] for key in ('low', 'high')] for row in rows], float)
+    axes.fill_between(steps, *bounds.T, alpha=0.15, color=colour, lw=0)

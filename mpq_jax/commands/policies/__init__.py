@@ -1,0 +1,1 @@
+"""Commands that make policies of what a planner knows."""

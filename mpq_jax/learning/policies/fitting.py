@@ -1,0 +1,77 @@
+"""Fitting a policy to labels: epochs of Adam on the mean squared error of all that is stored."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mpq_jax.config import DistilConfig
+from mpq_jax.learning.policies import tanh_policy
+from mpq_jax.learning.policies.tanh_policy import PolicyParams, TanhNetwork
+from mpq_jax.learning.replay_buffer import first_shuffled
+
+_ADAM = optax.scale_by_adam()
+
+
+class Fit(NamedTuple):
+    """A policy and its optimiser, between rounds."""
+
+    policy: PolicyParams
+    optimizer: optax.OptState
+
+
+class Examples(NamedTuple):
+    """Observations and what is to be done there, in rows, of which the first `size` are stored."""
+
+    observations: jax.Array  # [C, no]
+    labels: jax.Array  # [C, nu]; a row with NaN is not looked at
+    size: jax.Array
+
+
+def begin(policy: PolicyParams) -> Fit:
+    """Before the first step."""
+    return Fit(policy, _ADAM.init(policy.network))
+
+
+def fit(
+    config: DistilConfig, network: TanhNetwork, state: Fit, examples: Examples, key: jax.Array
+) -> tuple[Fit, jax.Array, jax.Array]:
+    """One round: the policy, the mean loss of its last epoch, and how many steps it took.
+
+    Observations are scaled anew, by all that is stored.
+    """
+    count, batch = len(examples.observations), config.batch_size
+    stored = jnp.arange(count) < examples.size
+    known = stored & jnp.isfinite(examples.labels).all(axis=-1)
+    policy = tanh_policy.scaled_by(state.policy, examples.observations, stored)
+    batches = -(-examples.size // batch)
+
+    def epoch(i, carry):
+        order = first_shuffled(jax.random.fold_in(key, i), count, examples.size)
+        order = jnp.pad(order, (0, -count % batch))
+
+        def step(j, carry):
+            params, optimizer, total = carry
+            places = jax.lax.dynamic_slice_in_dim(order, j * batch, batch)
+            there = known[places] & (j * batch + jnp.arange(batch) < examples.size)
+            labels = jnp.where(there[:, None], examples.labels[places], 0.0)
+
+            def loss(params):
+                at = policy._replace(network=params)
+                actions = tanh_policy.respond(network, at, examples.observations[places])
+                errors = jnp.where(there[:, None], actions - labels, 0.0)
+                return jnp.sum(errors**2) / (jnp.maximum(there.sum(), 1) * labels.shape[-1])
+
+            value, gradients = jax.value_and_grad(loss)(params)
+            directions, optimizer = _ADAM.update(gradients, optimizer)
+            updates: Any = jax.tree.map(lambda d: -config.learning_rate * d, directions)
+            total += value * there.sum() / jnp.maximum(known.sum(), 1)
+            return optax.apply_updates(params, updates), optimizer, total
+
+        return jax.lax.fori_loop(0, batches, step, (*carry[:2], jnp.float32(0.0)))
+
+    carry = state.policy.network, state.optimizer, jnp.float32(0.0)
+    params, optimizer, loss = jax.lax.fori_loop(0, config.epochs, epoch, carry)
+    updates = jnp.float32(config.epochs * batches)
+    return Fit(policy._replace(network=params), optimizer), loss, updates
