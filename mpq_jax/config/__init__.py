@@ -16,7 +16,7 @@ from mpq_jax.config.planners import (
     register_planner,
     static,
 )
-from mpq_jax.config.policies import ARSConfig, DistilConfig, SACConfig
+from mpq_jax.config.policies import ARSConfig, DemorlConfig, DistilConfig, SACConfig
 from mpq_jax.config.run_config import (
     Config,
     ExecutionConfig,
@@ -34,6 +34,7 @@ __all__ = [
     'BeliefConfig',
     'Config',
     'DMDConfig',
+    'DemorlConfig',
     'DistilConfig',
     'DynamicsConfig',
     'ExecutionConfig',

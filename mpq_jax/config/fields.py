@@ -14,7 +14,7 @@ from mpq_jax.config.versions import GONE, RENAMED
 
 PLANNER = 'planner.name'  # which decides what other fields there are
 # Whose numbers may differ between members.
-_SHARED_PROGRAM = ('planner', 'belief', 'learner', 'dynamics', 'sac', 'ars', 'distil')
+_SHARED_PROGRAM = ('planner', 'belief', 'learner', 'dynamics', 'sac', 'ars', 'distil', 'demorl')
 _EXPECTED = {
     int: 'a whole number',
     float: 'a number',

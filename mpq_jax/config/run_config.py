@@ -3,7 +3,7 @@
 import dataclasses
 
 from mpq_jax.base.validation import ConfigError, check_at_least, check_between, check_choice
-from mpq_jax.config.agents import AGENTS, check_from_run, validate_planner
+from mpq_jax.config.agents import AGENTS, check_from_run, check_model, validate_planner
 from mpq_jax.config.dynamics_config import LEARNED_MODELS, DynamicsConfig, check_particles
 from mpq_jax.config.learner_config import LearnerConfig
 from mpq_jax.config.planners import (
@@ -12,7 +12,7 @@ from mpq_jax.config.planners import (
     PlannerConfig,
     check_draws,
 )
-from mpq_jax.config.policies import ARSConfig, DistilConfig, SACConfig
+from mpq_jax.config.policies import ARSConfig, DemorlConfig, DistilConfig, SACConfig
 
 # One program an episode; step by step on native MuJoCo, or in somebody else's environment ('kind'
 # for the task's own, 'kind:id'); one's own that `train` is given; what `register_real_system` adds.
@@ -122,6 +122,7 @@ class Config:
     sac: SACConfig = SACConfig()
     ars: ARSConfig = ARSConfig()
     distil: DistilConfig = DistilConfig()
+    demorl: DemorlConfig = DemorlConfig()
     planner_physics: PhysicsConfig = PhysicsConfig()
     real_physics: PhysicsConfig = PhysicsConfig()
     training: TrainingConfig = TrainingConfig()
@@ -173,7 +174,6 @@ class Config:
         """Returns the config itself, or raises ConfigError naming field, value and range."""
         check_choice('agent', self.agent, tuple(AGENTS))
         check_from_run(self.agent, self.from_run)
-        check_choice('planner_model', self.planner_model, ('biased', 'true', *LEARNED_MODELS))
         check_choice('q_data', self.q_data, ('real', 'dr'))
         check_choice('starts', self.starts, ('reports', 'tuning'))
         kind, colon, _ = self.real_system.partition(':')
@@ -193,6 +193,7 @@ class Config:
         check_at_least('episodes', self.episodes, 1)
         validate_planner(self.agent, self.planner)
         self.belief.validate()
+        check_model(self.agent, self.planner_model)
         if self.learns_dynamics:
             self._check_dynamics()
         else:
@@ -203,6 +204,8 @@ class Config:
         self.sac.validate()
         self.ars.validate()
         self.distil.validate()
+        if AGENTS[self.agent].on_learned:
+            self.demorl.validate(self.planner)
         self.planner_physics.validate('planner_physics')
         self.real_physics.validate('real_physics')
         self.training.validate()
@@ -214,9 +217,6 @@ class Config:
         model = self.planner_model
         self.dynamics.validate()
         check_particles(self.planner, self.dynamics)
-        if not self.plans:
-            allowed = f"'biased' or 'true' when agent is {self.agent!r}"
-            raise ConfigError('planner_model', model, allowed)
         if self.belief.redraw != 'run':
             raise ConfigError(
                 'belief.redraw', self.belief.redraw, f"'run' when planner_model is {model!r}"

@@ -13,6 +13,7 @@ from mpq_jax.config import (
     ARSConfig,
     BasePlannerConfig,
     BeliefConfig,
+    DemorlConfig,
     DistilConfig,
     DynamicsConfig,
     LearnerConfig,
@@ -33,6 +34,7 @@ class Numbers(NamedTuple):
     sac: SACConfig
     ars: ARSConfig
     distil: DistilConfig
+    demorl: DemorlConfig
 
 
 class MemberState(NamedTuple):
@@ -59,6 +61,10 @@ class Metrics(NamedTuple):
     columns: Any = ()
 
 
+# (state, transitions [T], valid [T]) -> the state that has them.
+Store = Callable[[MemberState, Transition, jax.Array], MemberState]
+
+
 def _nothing(state: MemberState) -> QParams:
     return ()
 
@@ -78,7 +84,7 @@ class Algorithm(NamedTuple):
     # What both agents act with: parts of the state, with and without its leading axis alike.
     params: Callable[[MemberState], QParams] = _nothing
     # (state, transitions [T], valid [T]) -> the state that has them.
-    store: Callable[[MemberState, Transition, jax.Array], MemberState] | None = None
+    store: Store | None = None
     # (numbers, state, episode) -> the state after a learning round, which may have new models of
     # the same shapes.
     update: Callable[[Numbers, MemberState, jax.Array], tuple[MemberState, Metrics]] | None = None

@@ -13,6 +13,8 @@ from mpq_jax.learning.learned_dynamics import with_learned_dynamics
 from mpq_jax.learning.mpq import make_mpq
 from mpq_jax.learning.policies.ars import make_ars
 from mpq_jax.learning.policies.demo_layer import make_demo_layer
+from mpq_jax.learning.policies.demorl import make_demorl
+from mpq_jax.learning.policies.demorl_online import make_demorl_online
 from mpq_jax.learning.policies.distillation import make_distilled
 from mpq_jax.learning.policies.other_run import OtherRun
 from mpq_jax.learning.policies.sac import make_sac
@@ -47,6 +49,8 @@ _MAKERS = {
     'demo_layer': AlgorithmMaker(make_demo_layer),
     'distilled': AlgorithmMaker(make_distilled, fits_models=False),
     'sac': AlgorithmMaker(make_sac),
+    **dict.fromkeys(('demorl', 'mopac', 'mbpo'), AlgorithmMaker(make_demorl)),
+    'demorl_online': AlgorithmMaker(make_demorl_online),
 }
 
 

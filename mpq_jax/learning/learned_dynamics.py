@@ -16,7 +16,7 @@ from mpq_jax.config import Config, DynamicsConfig
 from mpq_jax.dynamics import Model, Simulator, State, all_finite
 from mpq_jax.dynamics.learned import Ensemble, LearnedDynamics, LearnedSimulator, Member
 from mpq_jax.learning import dynamics_fitting, replay_buffer
-from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers
+from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers, Store
 from mpq_jax.learning.dynamics_fitting import Data, Fit
 from mpq_jax.learning.model_errors import ModelErrors, model_errors, no_errors
 from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
@@ -53,7 +53,7 @@ def with_learned_dynamics(
         explore=RandomAgent(simulator, None, plain.collect.planner, config.execution),
         explore_episodes=config.dynamics.random_episodes,
         init=functools.partial(_init, config, dynamics, plain),
-        store=functools.partial(_store, config, dynamics),
+        store=functools.partial(_store, config, dynamics, plain.store),
         update=functools.partial(_update, dynamics, plain),
     )
 
@@ -86,8 +86,8 @@ def _planning(members: Member, physics: Model, elites: jax.Array) -> Ensemble:
 
 
 def _store(
-    config: Config, dynamics: LearnedDynamics, state: MemberState, transitions: Transition,
-    valid: jax.Array,
+    config: Config, dynamics: LearnedDynamics, plain: Store | None, state: MemberState,
+    transitions: Transition, valid: jax.Array,
 ) -> MemberState:  # fmt: skip
     """The episode, and how well the models had foretold it."""
     ahead = max(1, config.planner.horizon - 1)
@@ -96,8 +96,11 @@ def _store(
         lambda x: jnp.where(state.dynamics.rounds > 0, x, jnp.nan), errors
     )  # of untrained networks there is nothing to say
     targets = _targets(dynamics, state.dynamics.physics, transitions)
+    if plain is None:
+        state = state._replace(buffer=replay_buffer.add(state.buffer, transitions, valid))
+    else:
+        state = plain(state, transitions, valid)
     return state._replace(
-        buffer=replay_buffer.add(state.buffer, transitions, valid),
         dynamics=state.dynamics._replace(
             errors=errors, targets=replay_buffer.add(state.dynamics.targets, targets, valid)
         ),

@@ -221,6 +221,7 @@ def _first_action(plan: Gaussian) -> jax.Array:
 
 
 DMD = Planner(
-    DMDConfig(), init, sample, update, shift, _first_action, mppi.soft_value, targets, around
-)
+    DMDConfig(), init, sample, update, shift, _first_action, mppi.soft_value, targets, around,
+    lambda plan: plan.mean,
+)  # fmt: skip
 CROSS_ENTROPY = DMD._replace(config=CEM)

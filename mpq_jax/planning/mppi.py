@@ -97,7 +97,7 @@ def targets(config: PlannerConfig, controls: jax.Array) -> tuple[Planner, Planne
 
 MPPI = Planner(
     PlannerConfig(), zero_controls, sample, update, noise.shift, first_action, soft_value, targets,
-    around,
+    around, lambda controls: controls,
 )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class Planner(NamedTuple):
     # (config, controls [H, nu]) -> the plan that `init` gives, but for its mean: these controls,
     # exactly. None: it cannot be told what to sample around.
     around: Callable[[Any, jax.Array], Plan] | None = None
+    mean: Callable[[Plan], jax.Array] | None = None  # the inverse: where plans are sampled around
 
 
 class Diagnostics(NamedTuple):

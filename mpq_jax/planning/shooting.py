@@ -59,6 +59,6 @@ def _towards(config: PlannerConfig, controls: jax.Array, best: jax.Array, costs:
     return Update(jnp.where(any_finite, moved, controls), shares, scores)
 
 
-_BEST = mppi.MPPI._replace(update=update)
+_BEST = mppi.MPPI._replace(update=update, mean=None)  # its samples are no noise
 PREDICTIVE = _BEST._replace(config=PREDICTIVE_SAMPLING, sample=sample_around)
 RANDOM = _BEST._replace(config=RANDOM_SHOOTING, sample=sample_box, update=update_box)

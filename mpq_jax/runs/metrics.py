@@ -55,6 +55,8 @@ COLUMNS = (
     'entropy',  # in nats, of its actions
     'entropy_temperature',  # what a nat is worth, in units of cost
     'updates',  # gradient steps of the round; of random search, directions that counted
+    'model_share',  # of a minibatch, from rollouts on the learned model
+    'model_transitions',  # of the round, that were stored
     'policy_restores',  # cumulative: rounds whose policy diverged and was put back
     'own_return',  # by the rewards of somebody else's environment; empty where there are none
     'own_terminated',  # whether it ended by that environment's own rule
@@ -210,7 +212,9 @@ def _event_name(column: str) -> str:
         'q_loss', 'learn_seconds', 'nonfinite_targets', 'q_restores',
         'target_effective_sample_size', 'model_loss', 'model_holdout_loss', 'model_coverage',
         'model_error', 'model_restores', 'policy_loss', 'entropy', 'entropy_temperature', 'updates',
-        'policy_restores',
+        'model_share',  # of a minibatch, from rollouts on the learned model
+    'model_transitions',  # of the round, that were stored
+    'policy_restores',
     )  # fmt: skip
     group = 'learn' if column in learning else 'train'
     if column.startswith('validation'):

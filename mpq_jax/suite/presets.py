@@ -17,6 +17,25 @@ _NO_PLANS: dict[str, Any] = {
     'belief.redraw': 'run',
     'q_data': 'real',
 }
+_ALONG_POLICY: dict[str, Any] = {
+    'planner_model': 'learned',
+    'q_data': 'real',
+    'planner.name': 'dmd',
+    'planner.covariance': 'fixed',
+    'planner.noise': 'white',
+    'planner.loss': 'low_cost',
+    'planner.elite_fraction': 0.1,
+    'planner.horizon': 5,
+    'planner.num_samples': 20,
+    'planner.iterations': 1,
+    'planner.noise_variance': 0.25,
+    'planner.step_size': 1.0,
+    'planner.discount': 0.99,
+    'belief.redraw': 'run',
+    'learner.buffer_capacity': 100_000,
+    'dynamics.particles': 0,
+    'sac.random_steps': 0.0,  # the first episodes are random
+}
 # What makes an agent what it is, whatever the task and the preset.
 _AGENTS: dict[str, dict[str, Any]] = {
     # MPQ at H = 1 with a target network; its polyak factor is undisclosed: this one is ours.
@@ -35,6 +54,30 @@ _AGENTS: dict[str, dict[str, Any]] = {
         'planner.name': 'dmd',
         'planner.covariance': 'fixed',
         'planner.noise': 'white',
+    },
+    # DeMoRL and its kin: plans of five actions along the policy, on a learned model. One mirror
+    # step moves them to the elite's mean, to exponential weights' mean, or not at all.
+    'demorl': _ALONG_POLICY,
+    'mopac': {**_ALONG_POLICY, 'planner.loss': 'exponential_utility', 'planner.temperature': 1.0},
+    'mbpo': {**_ALONG_POLICY, 'planner.num_samples': 5, 'planner.step_size': 0.0},
+    # Plans are acted on: three steps and Q, a hundred samples of which five are the policy's, five
+    # times, on four particles of each network. SAC's sizes are those of the authors' robots.
+    'demorl_online': {
+        **_ALONG_POLICY,
+        'planner.covariance': 'diagonal',
+        'planner.convention': 'new_mean',
+        'planner.covariance_step_size': 0.9,
+        'planner.loss': 'exponential_utility',
+        'planner.temperature': 1.0,
+        'planner.horizon': 3,
+        'planner.num_samples': 100,
+        'planner.iterations': 5,
+        'planner.discount': 1.0,
+        'dynamics.particles': 20,
+        'demorl.length_first': 3.0,
+        'demorl.length_last': 3.0,
+        'sac.hidden_width': 32,
+        'sac.learning_rate': 1e-3,
     },
     # It learns from all that it ever saw; where a controller reads a state, with what is so.
     'sac': {'learner.buffer_capacity': 100_000, 'planner_model': 'true'},

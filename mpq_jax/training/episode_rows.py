@@ -74,7 +74,7 @@ def _of_round(metrics: Metrics, i: int) -> dict[str, Any]:
     row = {name: values[i] for name, values in of_q.items() if not isinstance(values, tuple)}
     others = {name: values[i] for name, values in (metrics.columns or {}).items()}
     if others.get('updates', 1) == 0:  # no gradient step was made
-        return {'updates': 0}
+        row, others = {}, {k: x for k, x in others.items() if k.startswith(('updates', 'model_'))}
     # A loss of NaN is a round that was undone; of other columns it is nothing that was measured.
     return row | {k: x for k, x in others.items() if k.endswith('_loss') or not np.isnan(x)}
 

@@ -19,6 +19,7 @@ class DemorlConfig:
 
     starts: int = static(1000)  # states of the buffer that a generation plans from
     generations: int = static(1)  # of model transitions in a round, its gradient steps shared out
+    policy_rollouts: int = static(5)  # 'demorl_online': of the plans, how many are the policy's
     retained_rounds: int = static(4)  # whose model transitions are kept
     schedule_from: float = 0.0
     schedule_until: float = 1.0
@@ -29,7 +30,7 @@ class DemorlConfig:
 
     def validate(self, planner: BasePlannerConfig) -> None:
         """Raises ConfigError naming field, value and range."""
-        for name in ('starts', 'generations', 'retained_rounds'):
+        for name in ('starts', 'generations', 'retained_rounds', 'policy_rollouts'):
             check_at_least(f'demorl.{name}', getattr(self, name), 1)
         check_between('demorl.schedule_from', self.schedule_from, 0.0, None)
         if not self.schedule_from < self.schedule_until:

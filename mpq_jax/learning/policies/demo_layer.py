@@ -16,8 +16,8 @@ from mpq_jax.dynamics import Model, Simulator, State
 from mpq_jax.learning.algorithm import Algorithm, MemberState
 from mpq_jax.learning.policies.other_run import OtherRun
 from mpq_jax.planning.agent import QParams
-from mpq_jax.planning.planner import Planner, improve
-from mpq_jax.planning.planners import load_planner
+from mpq_jax.planning.planner import improve
+from mpq_jax.planning.planners import load_planner_around
 from mpq_jax.planning.policy_agent import PolicyAgent
 from mpq_jax.tasks import Reading
 
@@ -81,7 +81,7 @@ def make_demo_layer(config: Config, simulator: Simulator, other: OtherRun) -> Al
             'from_run', config.from_run,
             f'a run whose agent acts by a policy alone, such as ars: this is {other.config.agent}',
         )  # fmt: skip
-    agent = DemoLayer(simulator, None, _planner(config), config.execution, bare.policy)
+    agent = DemoLayer(simulator, None, load_planner_around(config), config.execution, bare.policy)
     params_of = other.algorithm.params
 
     def init(numbers, key, models, transition) -> MemberState:
@@ -94,21 +94,3 @@ def make_demo_layer(config: Config, simulator: Simulator, other: OtherRun) -> Al
         return state._replace(learner=LayerParams(params_of(there)))
 
     return Algorithm(agent, agent, init, lambda state: state.learner, bring=bring)
-
-
-def _planner(config: Config) -> Planner:
-    """The planner of a config, which can sample around given controls.
-
-    Raises:
-      ConfigError: it cannot; or its plans are not their controls.
-    """
-    planner = load_planner(config.planner.name)
-    if planner.around is None:
-        raise ConfigError(
-            'planner.name', config.planner.name,
-            f'one that samples `around` given controls when agent is {config.agent!r}',
-        )  # fmt: skip
-    noise = getattr(config.planner, 'noise', 'white')
-    if noise != 'white':
-        raise ConfigError('planner.noise', noise, f"'white' when agent is {config.agent!r}")
-    return planner

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from mpq_jax.base import keys
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import BasePlannerConfig, Config, DemorlConfig
-from mpq_jax.dynamics import Model, Simulator, all_finite
+from mpq_jax.dynamics import Model, Simulator
 from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers
 from mpq_jax.learning.policies import sac
@@ -22,7 +22,8 @@ from mpq_jax.learning.policies.model_rollouts import Followed, InnerLoop
 from mpq_jax.learning.policies.networks import ActorCritic, CostToGo, make_actor_critic
 from mpq_jax.learning.policies.sac_step import Experience, StepFigures, Trained
 from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
-from mpq_jax.planning.agent import make_agent
+from mpq_jax.planning.agent import Agent
+from mpq_jax.planning.planners import load_planner_around
 
 
 class DemorlState(NamedTuple):
@@ -36,11 +37,9 @@ def make_demorl(config: Config, simulator: Simulator) -> Algorithm:
     """DeMoRL, MoPAC or MBPO: acts as SAC does. Raises ConfigError for a planner it cannot use."""
     networks = make_actor_critic(config.sac, simulator.action_size)
     plain = sac.make_sac(config, simulator)
-    agent = make_agent(config, simulator, CostToGo(networks))
-    if agent.planner is None or agent.planner.around is None:
-        raise ConfigError(
-            'planner.name', config.planner.name, "one that can begin around a policy's actions"
-        )
+    check_starts(config)
+    planner = load_planner_around(config)
+    agent = Agent(simulator, CostToGo(networks), planner, config.execution)
     loop = InnerLoop(agent, networks.sampled)
     return plain._replace(
         init=functools.partial(_init, config, plain),
@@ -48,6 +47,17 @@ def make_demorl(config: Config, simulator: Simulator) -> Algorithm:
         store=functools.partial(_store, plain),
         update=functools.partial(_update, loop, networks),
     )
+
+
+def check_starts(config: Config) -> None:
+    """Raises ConfigError where starts do not divide over the networks that plan."""
+    starts, networks = config.demorl.starts, config.dynamics.num_elites
+    if starts % networks:
+        raise ConfigError(
+            'demorl.starts', starts,
+            f'a multiple of the {networks} networks that plan (dynamics.elites, or '
+            'dynamics.members)',
+        )  # fmt: skip
 
 
 def _acting(state: MemberState) -> MemberState:
@@ -84,11 +94,8 @@ def _update(
     generations = numbers.demorl.generations
     items = jnp.arange(generations), jax.random.split(key, generations)
     (trained, model_buffer, total), kept = jax.lax.scan(round_.generation, carry, items)
-    figures = total.means(count)
-    sound = all_finite((trained, figures))
-    trained = jax.tree.map(lambda new, old: jnp.where(sound, new, old), trained, before.trained)
+    trained, metrics = sac.kept_if_sound(numbers.sac, before.trained, trained, total, count)
     learner = DemorlState(before.after_round(trained), model_buffer)
-    metrics = sac.metrics_of(numbers.sac, trained, figures, sound, count)
     columns = {
         **metrics.columns,
         'model_share': 1.0 - round_.real_share,
@@ -104,7 +111,7 @@ class _Round(NamedTuple):
     networks: ActorCritic
     numbers: Numbers
     state: MemberState
-    count: jax.Array  # gradient steps of the round
+    updates: jax.Array  # gradient steps
 
     @property
     def config(self) -> DemorlConfig:
@@ -129,7 +136,7 @@ class _Round(NamedTuple):
         kept = followed.valid & (jnp.arange(followed.valid.shape[1]) < length)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (followed.experience, kept))
         model_buffer = replay_buffer.add(model_buffer, *flat)
-        done, due = (self.count * at // c.generations for at in (place, place + 1))
+        done, due = (self.updates * at // c.generations for at in (place, place + 1))
         draw = functools.partial(
             mixed, self.state.buffer, model_buffer, self.real_share, self.numbers.sac.batch_size
         )
@@ -142,10 +149,8 @@ class _Round(NamedTuple):
         sample_key, key = jax.random.split(key)
         starts = replay_buffer.sample(self.state.buffer, sample_key, self.config.starts).state
         planner: BasePlannerConfig = self.numbers.planner
-        q_params: Any = trained.target_qs, self.numbers.sac.reward_scale
-        return self.loop.rollouts(
-            planner, trained.policy, q_params, self.state.models, starts, key
-        )
+        q_params: Any = trained.target_qs, self.state.learner.sac.reward_scale
+        return self.loop.rollouts(planner, trained.policy, q_params, self.state.models, starts, key)
 
 
 def mixed(

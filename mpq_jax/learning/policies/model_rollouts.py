@@ -75,14 +75,14 @@ class InnerLoop(NamedTuple):
         noise = jax.random.split(noise_key, config.horizon)
         simulator = agent.simulator
         assert isinstance(simulator, LearnedSimulator)
-        follow = functools.partial(_follow, simulator, model, start, noise)
-        bare = follow(lambda key, seen: self.policy(policy_params, seen, key), chosen)
+        along = functools.partial(follow, simulator, model, start, noise)
+        bare = along(lambda key, seen: self.policy(policy_params, seen, key), chosen)
         plan = agent.planner.around(config, bare.actions)
         costs_of = agent.costs_of(config, q_params, model, start, plan_key)
         plan, _ = improve(
             agent.planner, config, costs_of, plan, plan_key, iterations=config.iterations
         )
-        return follow(lambda action, seen: action, self._actions(config, plan))
+        return along(lambda action, seen: action, self._actions(config, plan))
 
     def _actions(self, config: BasePlannerConfig, plan) -> jax.Array:
         """Of a plan `[H, nu]`: what a system would do that followed it to its end."""
@@ -95,11 +95,14 @@ class InnerLoop(NamedTuple):
         return jax.lax.scan(take, plan, length=config.horizon)[1]
 
 
-def _follow(
+def follow(
     simulator: LearnedSimulator, model: Ensemble, start: State, noise: jax.Array,
     act: Callable[[Any, jax.Array], jax.Array], items: Any,
 ) -> Followed:  # fmt: skip
-    """Takes the actions `act(item, observation)` of items `[L]`, under noise of keys `[L]`."""
+    """Takes the actions `act(item, observation)` of items `[L]`, under noise of keys `[L]`.
+
+    `model` is one network, with leading axis 1.
+    """
     task, roll = simulator.task, simulator.particles
     assert roll is not None
 

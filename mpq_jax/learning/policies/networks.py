@@ -49,11 +49,29 @@ class ActorCritic(NamedTuple):
         mean, log_std = jnp.split(out, 2, axis=-1)
         return TanhGaussian(mean, jnp.clip(log_std, *_LOG_STD))
 
+    def sampled(self, params: Params, observation: jax.Array, key: jax.Array) -> jax.Array:
+        """Actions `[..., nu]` of the policy."""
+        return self.policy(params, observation).sample(key)[0]
+
     def qs(self, params: Params, observation: jax.Array, action: jax.Array) -> jax.Array:
         """Both returns to go `[2, ...]` of observations `[..., no]` and actions `[..., nu]`."""
         seen = jnp.concatenate([observation, action], axis=-1)
         out: Any = jax.vmap(self.critic.apply, (0, None))(params, seen)
         return out[..., 0]
+
+
+class CostToGo(NamedTuple):
+    """What a plan's end costs by an actor-critic's Qs: a `planning.agent.Network`."""
+
+    networks: ActorCritic
+
+    def init(self, key: jax.Array, observation: jax.Array, action: jax.Array):
+        return self.networks.init(key, observation, action)[1]
+
+    def apply(self, params: tuple[Params, Any], observation: jax.Array, action: jax.Array):
+        """Minus the lower return `[...]`, in costs; of params, the Qs' and the reward scale."""
+        qs, reward_scale = params
+        return -jnp.min(self.networks.qs(qs, observation, action), axis=0) / reward_scale
 
 
 def make_actor_critic(config: SACConfig, action_size: int) -> ActorCritic:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -38,10 +39,14 @@ class SACState(NamedTuple):
     steps: jax.Array  # int32, control steps that were ever stored
     learned_steps: jax.Array  # int32, of these, at the last round
     random_steps: jax.Array  # before the policy acts in training episodes, and before it learns
+    reward_scale: jax.Array  # of the returns that Qs stand for
 
     @property
     def warming_up(self) -> jax.Array:
         return self.steps < self.random_steps
+
+    def after_round(self, trained: Trained) -> 'SACState':
+        return self._replace(trained=trained, learned_steps=self.steps)
 
 
 def make_sac(config: Config, simulator: Simulator) -> Algorithm:
@@ -79,8 +84,10 @@ def _init(
     )
     trained = fresh(numbers.sac, networks, observation, action, keys.stream(key, 'network'))
     nothing = jnp.int32(0)
-    random_steps = jnp.asarray(numbers.sac.random_steps, jnp.float32)
-    state = SACState(trained, nothing, nothing, random_steps)
+    numbers_kept = numbers.sac.random_steps, numbers.sac.reward_scale
+    state = SACState(
+        trained, nothing, nothing, *(jnp.asarray(x, jnp.float32) for x in numbers_kept)
+    )
     buffer = replay_buffer.empty(transition, config.learner.buffer_capacity)
     return MemberState(key, models, state, buffer)
 
@@ -100,33 +107,47 @@ def _update(
 ) -> tuple[MemberState, Metrics]:
     """One learning round; undone, with losses of NaN, where it left the finite numbers."""
     config, before = numbers.sac, state.learner
-    steps = before.steps - before.learned_steps
-    wanted = jnp.round(config.updates_per_step * steps).astype(jnp.int32)
-    count = jnp.where(before.warming_up | (state.buffer.size == 0), 0, wanted)
+    count = steps_due(config, before, state.buffer)
     key = keys.stream(state.key, 'learn', episode)
-    trained, figures = _gradient_steps(config, networks, before.trained, state.buffer, count, key)
-    sound = all_finite((trained, figures.q_loss, figures.policy_loss))
-    kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), trained, before.trained)
-    after = before._replace(trained=kept, learned_steps=before.steps)
-    return state._replace(learner=after), _metrics(config, kept, figures, sound, count)
+
+    def draw(key: jax.Array) -> Experience:
+        return Experience.of(replay_buffer.sample(state.buffer, key, config.batch_size))
+
+    found = gradient_steps(config, networks, before.trained, draw, count, key)
+    trained, metrics = kept_if_sound(config, before.trained, *found, count)
+    return state._replace(learner=before.after_round(trained)), metrics
 
 
-def _gradient_steps(
-    config: SACConfig, networks: ActorCritic, trained: Trained, buffer: ReplayBuffer,
-    count: jax.Array, key: jax.Array,
+def steps_due(config: SACConfig, state: SACState, buffer: ReplayBuffer) -> jax.Array:
+    """Gradient steps for the control steps since the last round; none before there are data."""
+    steps = state.steps - state.learned_steps
+    wanted = jnp.round(config.updates_per_step * steps).astype(jnp.int32)
+    return jnp.where(state.warming_up | (buffer.size == 0), 0, wanted)
+
+
+def gradient_steps(
+    config: SACConfig, networks: ActorCritic, trained: Trained,
+    draw: Callable[[jax.Array], Experience], count: jax.Array, key: jax.Array,
 ) -> tuple[Trained, StepFigures]:  # fmt: skip
-    """`count` of them, each on a minibatch of its own, and the means of their figures."""
+    """`count` of them, each on a minibatch of `draw(key)`; and the sums of their figures."""
 
     def step(i, carry):
         trained, total = carry
         sample_key, step_key = jax.random.split(jax.random.fold_in(key, i))
-        batch = Experience.of(replay_buffer.sample(buffer, sample_key, config.batch_size))
-        trained, figures = gradient_step(config, networks, trained, batch, step_key)
+        trained, figures = gradient_step(config, networks, trained, draw(sample_key), step_key)
         return trained, jax.tree.map(jnp.add, total, figures)
 
-    zero = StepFigures(*(jnp.float32(0.0) for _ in StepFigures._fields))
-    trained, total = jax.lax.fori_loop(0, count, step, (trained, zero))
-    return trained, jax.tree.map(lambda x: x / jnp.maximum(count, 1), total)
+    return jax.lax.fori_loop(0, count, step, (trained, StepFigures.zero()))
+
+
+def kept_if_sound(
+    config: SACConfig, before: Trained, trained: Trained, total: StepFigures, count: jax.Array
+) -> tuple[Trained, Metrics]:
+    """After a round of so many steps; what was before, with losses of NaN, where it diverged."""
+    figures = total.mean(count)
+    sound = all_finite((trained, figures.q_loss, figures.policy_loss))
+    kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), trained, before)
+    return kept, _metrics(config, kept, figures, sound, count)
 
 
 def _metrics(

@@ -45,6 +45,14 @@ class StepFigures(NamedTuple):
     policy_loss: jax.Array
     entropy: jax.Array  # in nats, mean over the minibatch
 
+    @classmethod
+    def zero(cls) -> 'StepFigures':
+        return cls(*(jnp.float32(0.0) for _ in cls._fields))
+
+    def mean(self, count: jax.Array) -> 'StepFigures':
+        """Of the sums over so many steps; 0 of none."""
+        return StepFigures(*(x / jnp.maximum(count, 1) for x in self))
+
 
 def fresh(
     config: SACConfig, networks: ActorCritic, observation: jax.Array, action: jax.Array, key
