@@ -52,9 +52,9 @@ def test_samples_are_in_the_box_with_the_entropy_of_the_integral():
 
 def test_far_out_it_is_still_a_number():
     wide = TanhGaussian(jnp.array([30.0]), jnp.array([2.0]))
-    log_density, slope = jax.value_and_grad(
-        lambda x: wide._replace(mean=x).log_density(x + 20.0)
-    )(wide.mean)
+    log_density, slope = jax.value_and_grad(lambda x: wide._replace(mean=x).log_density(x + 20.0))(
+        wide.mean
+    )
     deviation = np.exp(2.0)
     # log(1 - tanh(x)^2) is log 4 - 2 x there.
     expected = norm(0.0, deviation).logpdf(20.0) - (np.log(4.0) - 2.0 * 50.0)

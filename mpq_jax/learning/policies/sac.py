@@ -104,9 +104,7 @@ def _update(
     wanted = jnp.round(config.updates_per_step * steps).astype(jnp.int32)
     count = jnp.where(before.warming_up | (state.buffer.size == 0), 0, wanted)
     key = keys.stream(state.key, 'learn', episode)
-    trained, figures = _gradient_steps(
-        config, networks, before.trained, state.buffer, count, key
-    )
+    trained, figures = _gradient_steps(config, networks, before.trained, state.buffer, count, key)
     sound = all_finite((trained, figures.q_loss, figures.policy_loss))
     kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), trained, before.trained)
     after = before._replace(trained=kept, learned_steps=before.steps)
