@@ -28,6 +28,9 @@ ARS = {
     'agent': 'ars', 'ars.directions': 1, 'ars.top_directions': 1, 'learner.episodes_per_round': 2,
     'real_physics.backend': 'equations',
 }  # fmt: skip
+SAC = NATIVE | {
+    'agent': 'sac', 'sac.batch_size': 16, 'sac.hidden_width': 16, 'sac.updates_per_step': 0.1,
+}  # fmt: skip
 REDRAWN = {'belief.redraw': 'episode', 'belief.bank_size': 4}
 
 
@@ -56,6 +59,7 @@ def config_of(task, fields):
         ('pendulum', NATIVE),
         ('pendulum', FAMILY),
         ('pendulum', ARS),
+        ('pendulum', SAC),
         pytest.param('ball_in_cup', NATIVE, marks=pytest.mark.slow),
         pytest.param('pendulum', MJX | REDRAWN, marks=pytest.mark.slow),
         pytest.param('pendulum', {'agent': 'softq', 'q_data': 'dr'}, marks=pytest.mark.slow),

@@ -38,8 +38,9 @@ def count_restores(metrics: Metrics, counters: Counters) -> str:
 def too_many_restores(batch: Batch, counters: Counters) -> str:
     """Why the run cannot go on; empty where it can."""
     most = batch.config.training.max_restores
+    of_q = 'sac' if batch.config.agent == 'sac' else 'learner'
     for column, name, remedy in (
-        ('q_restores', 'Q', 'learner.learning_rate, or costs on a smaller scale'),
+        ('q_restores', 'Q', f'{of_q}.learning_rate, or costs on a smaller scale'),
         ('model_restores', 'the learned model', 'dynamics.learning_rate'),
         ('policy_restores', 'the policy', "its algorithm's learning rate or step size"),
     ):

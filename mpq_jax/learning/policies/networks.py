@@ -59,6 +59,15 @@ class ActorCritic(NamedTuple):
         out: Any = jax.vmap(self.critic.apply, (0, None))(params, seen)
         return out[..., 0]
 
+    def lower(self, params: Params, observation: jax.Array, action: jax.Array) -> jax.Array:
+        """The lower of both `[...]`, differentiable whatever the compiler makes of it.
+
+        The gradient of a minimum over an axis looks for the entries that equal it; a fused program
+        that computes them twice, rounded otherwise, finds none and divides by zero.
+        """
+        first, second = self.qs(params, observation, action)
+        return jnp.minimum(first, second)
+
 
 class CostToGo(NamedTuple):
     """What a plan's end costs by an actor-critic's Qs: a `planning.agent.Network`."""
@@ -71,7 +80,7 @@ class CostToGo(NamedTuple):
     def apply(self, params: tuple[Params, Any], observation: jax.Array, action: jax.Array):
         """Minus the lower return `[...]`, in costs; of params, the Qs' and the reward scale."""
         qs, reward_scale = params
-        return -jnp.min(self.networks.qs(qs, observation, action), axis=0) / reward_scale
+        return -self.networks.lower(qs, observation, action) / reward_scale
 
 
 def make_actor_critic(config: SACConfig, action_size: int) -> ActorCritic:

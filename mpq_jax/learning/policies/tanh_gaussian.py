@@ -31,5 +31,6 @@ class TanhGaussian(NamedTuple):
         """
         scaled = (before - self.mean) * jnp.exp(-self.log_std)
         normal = -0.5 * scaled**2 - self.log_std - 0.5 * math.log(2.0 * math.pi)
-        stretch = 2.0 * (math.log(2.0) - before - jax.nn.softplus(-2.0 * before))
+        far = jnp.abs(before)
+        stretch = 2.0 * (math.log(2.0) - far - jnp.log1p(jnp.exp(-2.0 * far)))
         return jnp.sum(normal - stretch, axis=-1)
