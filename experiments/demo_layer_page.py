@@ -90,11 +90,12 @@ def _table(rows: list[dict[str, Any]], task: str) -> str:
 
 
 def _label(row: dict[str, Any]) -> str:
-    if row['agent'] == 'demo_layer':
-        return f'with the layer, step {row["step"]:g}' if row['step'] else 'policy alone (step 0)'
-    return {'ars': 'policy alone, where it learned', 'mppi': 'planner alone'}.get(
-        row['agent'], 'no control'
-    )
+    if row['agent'] == 'demo_layer' and row['step'] == 0:
+        return 'policy alone (step 0)'
+    names = {'ars': 'policy alone, where it learned', 'none': 'no control'}
+    names |= {'demo_layer': 'with the layer', 'mppi': 'planner alone'}
+    step = '' if row['step'] is None else f', step {row["step"]:g}'
+    return names[row['agent']] + step + ', one iteration' * row['run'].endswith('_once')
 
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -106,10 +107,10 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes = figure.add_subplot(2, len(tasks), place + 1)
         for model, colour in (('true', 'C0'), ('biased', 'C1')):
             own = [row for row in rows if row['task'] == task and row['model'] == model]
-            layer = [row for row in own if row['agent'] == 'demo_layer']
+            layer = [row for row in own if row['run'] == f'layer_{model}']
             _draw_layer(axes, layer, name, f'layer, {model} model', colour)
             for row in own:
-                if row['agent'] == 'mppi':
+                if row['agent'] == 'mppi' and row['step'] == 1:
                     axes.axhline(
                         row[name]['mean'], ls='--', color=colour, lw=1,
                         label=f'planner alone, {model} model',
