@@ -7,18 +7,26 @@ has run below --run_dir is not run again; demo_layer.json, .md and .png are writ
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
 
 import mpq_jax
-from experiments import demo_layer_page
+from experiments import demo_layer_page, demo_layer_tasks
+from experiments.demo_layer_tasks import is_upright
+from mpq_jax.base import keys
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
 from mpq_jax.commands import command_line
 from mpq_jax.config import Batch
+from mpq_jax.environments.episode import run_episode
+from mpq_jax.evaluation.loading import load_run
 from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
@@ -34,6 +42,7 @@ class Entry(NamedTuple):
     training: dict[str, Any]  # of ARS
     planner: dict[str, Any]  # of the layer, and of the planner alone
     played: dict[str, Any]  # the real system of the episodes that count
+    angle: Callable  # of qpos [..., nq]; 0 is upright
     once: dict[str, Any] = {}  # as many plans in one iteration, where there are more  # noqa: RUF012
 
 
@@ -48,6 +57,7 @@ ENTRIES = {
             'planner.temperature': 0.02, 'planner.noise_variance': 0.1, 'planner.discount': 0.99,
         },
         {'planner_physics.backend': 'equations', 'real_system': 'mujoco'},
+        demo_layer_tasks.cartpole_angle,
         {'planner.num_samples': 360, 'planner.iterations': 1},
     ),
     'pendulum': Entry(
@@ -58,6 +68,7 @@ ENTRIES = {
             'planner.temperature': 1.0, 'planner.noise_variance': 1.0,
         },
         _EQUATIONS,
+        demo_layer_tasks.pendulum_angle,
     ),
 }  # fmt: skip
 
@@ -70,6 +81,7 @@ def main() -> None:
         entry = ENTRIES[name]
         policy = path / name / 'ars'
         _run(policy, _config(entry, 'ars', entry.training), console)
+        _count_swing_ups(policy, entry)
         for run, agent, fields, steps in _runs(entry, policy):
             config = _config(entry, agent, entry.planner | entry.played | fields)
             swept = tuple({'planner.step_size': step} for step in steps)
@@ -105,6 +117,26 @@ def _run(path: Path, runs: mpq_jax.Config | Batch, console) -> None:
         if played == FLAGS.episodes:
             return
     mpq_jax.evaluate(path, FLAGS.episodes, task=Batch.of(runs).config.task, console=console)
+
+
+def _count_swing_ups(path: Path, entry: Entry) -> None:
+    """Writes in how many of the same starts each seed's policy passes upright at some instant."""
+    file = path / demo_layer_page.SWING_UPS
+    if file.exists():
+        return
+    programs, saved, _ = load_run(path, task=entry.task)
+
+    def passes(key, params, episode):
+        key = keys.stream(key, programs.config.stream('test'), episode)
+        planner, real = programs.config.planner, programs.real
+        along = run_episode(planner, programs.agent, real, params, real.true_model(), key)
+        return is_upright(entry.angle(along.transitions.next_state.qpos)).any()
+
+    episodes = jnp.arange(FLAGS.episodes)
+    of_member = jax.vmap(passes, in_axes=(None, None, 0))
+    params = programs.algorithm.params(saved.state)
+    found = jax.jit(jax.vmap(of_member, in_axes=(0, 0, None)))(saved.state.key, params, episodes)
+    write_atomically(file, json.dumps(np.asarray(found).mean(axis=1).tolist()) + '\n')
 
 
 if __name__ == '__main__':

@@ -44,7 +44,12 @@ def evaluation(agent, values, fields=None):
         'per_seed': {str(i): {'mean': value} for i, value in enumerate(values)},
     }  # fmt: skip
     figures = {'success_at_end': figure, 'return': figure}
-    shared = {'agent': agent, 'planner_model': 'true', 'no_control': figures}
+    shared = {
+        'test_episodes_per_seed': 20,
+        'agent': agent,
+        'planner_model': 'true',
+        'no_control': figures,
+    }
     if fields is None:
         return shared | figures
     return shared | {'variants': [figures | {'fields': own} for own in fields]}
@@ -61,10 +66,13 @@ def test_rows_are_those_of_the_runs_and_stay_where_these_are_gone(tmp_path):
         (tmp_path / 'a' / 'pendulum' / name).mkdir(parents=True)
         file = tmp_path / 'a' / 'pendulum' / name / 'evaluation.json'
         file.write_text(json.dumps(content))
+    swing_ups = tmp_path / 'a' / 'pendulum' / 'ars' / demo_layer_page.SWING_UPS
+    swing_ups.write_text('[1.0, 0.9, 1.0, 1.0, 0.6]')
     text = demo_layer_page.write(tmp_path / 'a', ENTRIES)
+    assert '| policy alone: upright at some instant | | 0.90 [' in text
     assert '| with the layer, step 0.3 | true | 0.50 [0.10, 0.90] | 0.5 [0.1, 0.9] |' in text
     assert '| planner alone, step 1 | true | 0.70' in text and '| no control |  | 0.70' in text
-    assert text.count('policy alone') == 2 and (tmp_path / 'a' / 'demo_layer.png').exists()
+    assert text.count('policy alone') == 3 and (tmp_path / 'a' / 'demo_layer.png').exists()
     (tmp_path / 'b').mkdir()
     kept = (tmp_path / 'a' / 'demo_layer.json').read_text()
     (tmp_path / 'b' / 'demo_layer.json').write_text(kept)
