@@ -7,21 +7,31 @@ has run below --run_dir is not run again; demo_layer.json, .md and .png are writ
 """
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
 
 import mpq_jax
-from experiments import demo_layer_page
+from experiments import demo_layer_page, demo_layer_tasks
+from experiments.demo_layer_tasks import is_upright
+from mpq_jax.base import keys
+from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
 from mpq_jax.commands import command_line
 from mpq_jax.config import Batch
+from mpq_jax.environments.episode import run_episode
+from mpq_jax.evaluation.loading import load_run
 from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
 STEPS = (0.0, 0.1, 0.3, 0.6, 0.9, 1.0)
+ALONE = (0.6, 1.0)
 MODELS = ('true', 'biased')
 
 
@@ -32,18 +42,35 @@ class Entry(NamedTuple):
     training: dict[str, Any]  # of ARS
     planner: dict[str, Any]  # of the layer, and of the planner alone
     played: dict[str, Any]  # the real system of the episodes that count
+    angle: Callable  # of qpos [..., nq]; 0 is upright
+    once: dict[str, Any] = {}  # as many plans in one iteration, where there are more  # noqa: RUF012
 
 
 _EQUATIONS = {'planner_physics.backend': 'equations', 'real_physics.backend': 'equations'}
 ENTRIES = {
     'cartpole': Entry(
         'experiments.demo_layer_tasks:make_cartpole',
-        _EQUATIONS,  # a rail without end; what counts is on the one that ends at 2.5 m
-        {'planner.horizon': 20, 'planner.num_samples': 60, 'planner.temperature': 0.02},
+        # On a rail without end; what counts is on the one that ends at 2.5 m.
+        _EQUATIONS | {'ars.step_size': 0.05, 'ars.noise': 0.05, 'episodes': 9600},
+        {
+            'planner.horizon': 20, 'planner.num_samples': 60, 'planner.iterations': 6,
+            'planner.temperature': 0.02, 'planner.noise_variance': 0.1, 'planner.discount': 0.99,
+        },
         {'planner_physics.backend': 'equations', 'real_system': 'mujoco'},
+        demo_layer_tasks.cartpole_angle,
+        {'planner.num_samples': 360, 'planner.iterations': 1},
     ),
-    'pendulum': Entry('experiments.demo_layer_tasks:make_pendulum', _EQUATIONS, {}, _EQUATIONS),
-}
+    'pendulum': Entry(
+        'experiments.demo_layer_tasks:make_pendulum',
+        _EQUATIONS | {'ars.step_size': 0.1, 'ars.noise': 0.1},
+        {
+            'planner.horizon': 20, 'planner.num_samples': 60, 'planner.iterations': 3,
+            'planner.temperature': 1.0, 'planner.noise_variance': 1.0,
+        },
+        _EQUATIONS,
+        demo_layer_tasks.pendulum_angle,
+    ),
+}  # fmt: skip
 
 
 def main() -> None:
@@ -54,15 +81,25 @@ def main() -> None:
         entry = ENTRIES[name]
         policy = path / name / 'ars'
         _run(policy, _config(entry, 'ars', entry.training), console)
-        for model in MODELS:
-            own = entry.planner | entry.played | {'planner_model': model, 'episodes': 1}
-            layer = _config(entry, 'demo_layer', own | {'from_run': str(policy)})
-            steps = tuple({'planner.step_size': step} for step in STEPS)
-            _run(path / name / f'layer_{model}', Batch(layer, steps), console)
-            alone = {'planner.name': 'dmd', 'planner.covariance': 'fixed', 'planner.step_size': 1.0}
-            _run(path / name / f'planner_{model}', _config(entry, 'mppi', own | alone), console)
+        _count_swing_ups(policy, entry)
+        for run, agent, fields, steps in _runs(entry, policy):
+            config = _config(entry, agent, entry.planner | entry.played | fields)
+            swept = tuple({'planner.step_size': step} for step in steps)
+            _run(path / name / run, Batch(config, swept), console)
             demo_layer_page.write(path, tuple(ENTRIES))
     console.print(demo_layer_page.write(path, tuple(ENTRIES)), markup=False)
+
+
+def _runs(entry: Entry, policy: Path) -> Iterator[tuple[str, str, dict[str, Any], tuple]]:
+    """(name, agent, fields, step sizes) of the runs that learn nothing."""
+    alone = {'planner.name': 'dmd', 'planner.covariance': 'fixed', 'planner.noise': 'white'}
+    for model in MODELS:
+        shared = {'planner_model': model, 'episodes': 1}
+        layer = shared | {'from_run': str(policy)}
+        yield f'layer_{model}', 'demo_layer', layer, STEPS
+        yield f'planner_{model}', 'mppi', shared | alone, ALONE
+        if entry.once and model == 'true':
+            yield f'layer_{model}_once', 'demo_layer', layer | entry.once, ALONE
 
 
 def _config(entry: Entry, agent: str, fields: dict[str, Any]) -> mpq_jax.Config:
@@ -82,12 +119,32 @@ def _run(path: Path, runs: mpq_jax.Config | Batch, console) -> None:
     mpq_jax.evaluate(path, FLAGS.episodes, task=Batch.of(runs).config.task, console=console)
 
 
+def _count_swing_ups(path: Path, entry: Entry) -> None:
+    """Writes in how many of the same starts each seed's policy passes upright at some instant."""
+    file = path / demo_layer_page.SWING_UPS
+    if file.exists():
+        return
+    programs, saved, _ = load_run(path, task=entry.task)
+
+    def passes(key, params, episode):
+        key = keys.stream(key, programs.config.stream('test'), episode)
+        planner, real = programs.config.planner, programs.real
+        along = run_episode(planner, programs.agent, real, params, real.true_model(), key)
+        return is_upright(entry.angle(along.transitions.next_state.qpos)).any()
+
+    episodes = jnp.arange(FLAGS.episodes)
+    of_member = jax.vmap(passes, in_axes=(None, None, 0))
+    params = programs.algorithm.params(saved.state)
+    found = jax.jit(jax.vmap(of_member, in_axes=(0, 0, None)))(saved.state.key, params, episodes)
+    write_atomically(file, json.dumps(np.asarray(found).mean(axis=1).tolist()) + '\n')
+
+
 if __name__ == '__main__':
     command_line.define_run_directory_flag()
     flags.DEFINE_list('tasks', list(ENTRIES), 'of the entries')
     flags.DEFINE_integer('seed', 100, 'the first')
     flags.DEFINE_integer('num_seeds', 5, 'seeds')
-    flags.DEFINE_integer('episodes', 100, 'starts a seed')
+    flags.DEFINE_integer('episodes', 20, 'starts a seed')
     flags.DEFINE_string('starts', 'reports', "'tuning' to choose settings on")
     flags.DEFINE_bool('draw_only', False, 'run nothing more')
     command_line.run(main)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from mpq_jax.base.files import write_atomically
-from mpq_jax.base.statistics import INTERVAL, describe
+from mpq_jax.base.statistics import INTERVAL, describe, describe_mean
 from mpq_jax.figures import plots
 from mpq_jax.runs.run_directory import RunDirectory, manifest
 
 FIGURES = ('success_at_end', 'return')
+SWING_UPS = 'swing_ups.json'  # of a policy's run: each seed's share
 
 
 def write(path: Path, entries: Sequence[str]) -> str:
@@ -44,8 +45,11 @@ def _rows(path: Path, task: str) -> list[dict[str, Any]]:
 def _rows_of(run: RunDirectory, task: str) -> list[dict[str, Any]]:
     """One for each step size; of the true model's planner one more, without control."""
     result = json.loads(run.evaluation_file.read_text())
+    episodes = result['test_episodes_per_seed']
     made_by = {key: run.read_manifest().get(key) for key in ('date', 'git_revision')}
-    shared = {'task': task, 'run': run.path.name, 'made_by': made_by}
+    shared = {'task': task, 'run': run.path.name, 'episodes': episodes, 'made_by': made_by}
+    if (file := run.path / SWING_UPS).exists():
+        shared['swings_up'] = json.loads(file.read_text())
     rows = [
         shared
         | {'agent': result['agent'], 'model': result['planner_model']}
@@ -86,15 +90,20 @@ def _table(rows: list[dict[str, Any]], task: str) -> str:
         upright, returns = _text(row['success_at_end'], 2), _text(row['return'], 1)
         model = '' if row['agent'] == 'ars' or row['step'] == 0 else row['model']
         lines.append(f'| {_label(row)} | {model} | {upright} | {returns} |')
+    for row in rows:
+        if 'swings_up' in row:
+            share = describe_mean(np.array(row['swings_up']), 2, episodes=row['episodes'])
+            lines.append(f'| policy alone: upright at some instant | | {share} | |')
     return '\n'.join(lines) + '\n\n'
 
 
 def _label(row: dict[str, Any]) -> str:
-    if row['agent'] == 'demo_layer':
-        return f'with the layer, step {row["step"]:g}' if row['step'] else 'policy alone (step 0)'
-    return {'ars': 'policy alone, where it learned', 'mppi': 'planner alone'}.get(
-        row['agent'], 'no control'
-    )
+    if row['agent'] == 'demo_layer' and row['step'] == 0:
+        return 'policy alone (step 0)'
+    names = {'ars': 'policy alone, where it learned', 'none': 'no control'}
+    names |= {'demo_layer': 'with the layer', 'mppi': 'planner alone'}
+    step = '' if row['step'] is None else f', step {row["step"]:g}'
+    return names[row['agent']] + step + ', one iteration' * row['run'].endswith('_once')
 
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -106,10 +115,10 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes = figure.add_subplot(2, len(tasks), place + 1)
         for model, colour in (('true', 'C0'), ('biased', 'C1')):
             own = [row for row in rows if row['task'] == task and row['model'] == model]
-            layer = [row for row in own if row['agent'] == 'demo_layer']
+            layer = [row for row in own if row['run'] == f'layer_{model}']
             _draw_layer(axes, layer, name, f'layer, {model} model', colour)
             for row in own:
-                if row['agent'] == 'mppi':
+                if row['agent'] == 'mppi' and row['step'] == 1:
                     axes.axhline(
                         row[name]['mean'], ls='--', color=colour, lw=1,
                         label=f'planner alone, {model} model',

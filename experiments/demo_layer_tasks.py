@@ -16,12 +16,20 @@ LIMIT, SECONDS = 12.0, 2.0  # degrees from upright; at the end of an episode
 
 def make_cartpole() -> Task:
     """PETS's cartpole, whose angle is 0 hanging."""
-    return _counting(cartpole_swingup.make_task(), lambda reading: reading.qpos[1] - jnp.pi)
+    return _counting(cartpole_swingup.make_task(), cartpole_angle)
 
 
 def make_pendulum() -> Task:
     """Gym's pendulum, whose angle is 0 upright."""
-    return _counting(pendulum.make_task(), lambda reading: reading.qpos[0])
+    return _counting(pendulum.make_task(), pendulum_angle)
+
+
+def cartpole_angle(qpos: jax.Array) -> jax.Array:
+    return qpos[..., 1] - jnp.pi
+
+
+def pendulum_angle(qpos: jax.Array) -> jax.Array:
+    return qpos[..., 0]
 
 
 def is_upright(angle: jax.Array) -> jax.Array:
@@ -36,11 +44,11 @@ def _counting(task: Task, angle_of) -> Task:
         return task.reset(key)._replace(variables=jnp.int32(0))
 
     def advance(reading, count, action):
-        return jnp.where(is_upright(angle_of(reading)), count + 1, 0)
+        return jnp.where(is_upright(angle_of(reading.qpos)), count + 1, 0)
 
     def success(reading, count):
         enough = count >= round(SECONDS / task.control_timestep)
-        return is_upright(angle_of(reading)) & enough
+        return is_upright(angle_of(reading.qpos)) & enough
 
     return dataclasses.replace(
         task, name=f'{task.name}_upright', reset=reset, advance=advance, success=success

@@ -201,6 +201,7 @@ def test_on_a_learned_model_it_goes_on_where_it_stopped(trained, tmp_path):
     assert np.isfinite(read_table(whole.metrics_file, 'return')).all()
 
 
+@pytest.mark.slow
 def test_step_by_step_it_is_the_same(trained, tmp_path):
     simulated = mpq_jax.train(layer_config(trained, episodes=2), tmp_path / 'simulated')
     config = layer_config(trained, episodes=2, real_system='own')

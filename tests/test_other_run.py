@@ -8,7 +8,6 @@ import mpq_jax
 from mpq_jax.config.agents import AGENTS
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.learning import algorithms
-from mpq_jax.runs.metrics import read_table
 from tests.conftest import tiny_lq_config
 
 
@@ -63,18 +62,10 @@ def test_each_member_gets_what_its_seed_had(trained, tmp_path):
     )  # fmt: skip
 
 
-def test_it_acts_as_that_run_and_goes_on_without_its_checkpoints(trained, tmp_path):
-    config = copy_config(trained, num_seeds=2)
-    run = mpq_jax.train(config, tmp_path / 'copy')
-    own, theirs = (mpq_jax.evaluate(path, 3) for path in (run.path, trained.path))
-    for seed in ('5', '6'):
-        assert own['return']['per_seed'][seed] == theirs['return']['per_seed'][seed]
+def test_it_acts_as_that_run(trained, tmp_path):
+    run = mpq_jax.train(copy_config(trained, num_seeds=2, episodes=1), tmp_path / 'copy')
     controllers = [mpq_jax.load_controller(path, seed=6) for path in (run.path, trained.path)]
     assert np.array_equal(*(controller.act([0.3], [0.0]) for controller in controllers))
-    part = mpq_jax.train(mpq_jax.set_fields(config, {'episodes': 1}), tmp_path / 'part')
-    resumed = mpq_jax.train(config, part.path, resume=True)
-    expected = read_table(run.metrics_file, 'return')
-    assert np.array_equal(read_table(resumed.metrics_file, 'return'), expected)
 
 
 @pytest.mark.parametrize(
