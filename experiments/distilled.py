@@ -38,9 +38,9 @@ class Entry(NamedTuple):
 
 ENTRIES = {
     'pendulum': Entry(5, 50, 20, 20, {}),
-    'ball_in_cup': Entry(5, 50, 20, 10, _NATIVE),
-    'franka_drawer': Entry(3, 8, 15, 10, _NATIVE),
-    'fetch_push': Entry(5, 10, 12, 10, _NATIVE),
+    'ball_in_cup': Entry(5, 50, 10, 6, _NATIVE),
+    'franka_drawer': Entry(3, 8, 10, 6, _NATIVE),
+    'fetch_push': Entry(5, 10, 8, 5, _NATIVE),
 }
 
 

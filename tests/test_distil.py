@@ -11,6 +11,7 @@ import pytest
 import mpq_jax
 from mpq_jax.commands.policies import distil as command
 from mpq_jax.evaluation.distillation import export, onnx_file
+from mpq_jax.report import write_report
 from mpq_jax.runs.metrics import read_table
 from mpq_jax.runs.run_directory import RunDirectory
 from tests.conftest import lq_task, tiny_lq_config
@@ -172,6 +173,11 @@ def test_what_cannot_be_distilled_is_named(run, result, tmp_path):
         with pytest.raises(mpq_jax.ConfigError, match=named):
             mpq_jax.distil(tmp_path / 'again', fields)
         assert not (tmp_path / 'again' / 'distilled').exists()
+
+
+def test_its_page_shows_how_the_policy_learned(run, result):
+    page = write_report(run.path / 'distilled').read_text()
+    assert 'loss of the policy' in page and 'gradient steps of a round' in page
 
 
 def test_names_of_an_observation_are_as_many_as_it_has_entries():
