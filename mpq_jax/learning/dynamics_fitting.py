@@ -13,7 +13,6 @@ import optax
 
 from mpq_jax.config import DynamicsConfig
 from mpq_jax.dynamics.learned.network import DynamicsNetwork, Member, Scales
-from mpq_jax.learning.replay_buffer import first_shuffled
 
 _ADAM = optax.scale_by_adam()
 _SCORED_AT_ONCE = 256
@@ -93,7 +92,7 @@ def fit(
     scales = scales_of(config, data)
     inputs = (data.inputs - scales.input_mean) / scales.input_scale
     targets = data.targets / scales.target_scale
-    shuffled = first_shuffled(split_key, count, data.size)
+    shuffled = _first_shuffled(split_key, count, data.size)
     held = jnp.int32(config.holdout * data.size)  # the first rows of `shuffled`
     size = data.size - held
     draw_key, epochs_key = jax.random.split(key)
@@ -134,9 +133,15 @@ def seen_rows(config: DynamicsConfig, shuffled: jax.Array, held, size, key) -> j
     return shuffled[jnp.minimum(held + drawn, count - 1)]
 
 
+def _first_shuffled(key: jax.Array, count: int, size: jax.Array) -> jax.Array:
+    """The first `size` of `count` rows in any order, then the others."""
+    ranks = jax.random.uniform(key, (count,))
+    return jnp.argsort(jnp.where(jnp.arange(count) < size, ranks, 2.0))
+
+
 def _epoch(config: DynamicsConfig, network, inputs, targets, rows, size, state: Fit, key):
     """Each of the first `size` rows once, in any order; loss and squared error, means over them."""
-    order = rows[first_shuffled(key, len(rows), size)]
+    order = rows[_first_shuffled(key, len(rows), size)]
     batch = config.batch_size
     order = jnp.pad(order, (0, -len(order) % batch))
 

@@ -69,9 +69,3 @@ def latest(buffer: ReplayBuffer, count: int) -> Any:
     capacity = capacity_of(buffer)
     places = (buffer.position - count + jnp.arange(count)) % capacity
     return jax.tree.map(lambda leaf: leaf[places], buffer.storage)
-
-
-def first_shuffled(key: jax.Array, count: int, size: jax.Array) -> jax.Array:
-    """The first `size` of `count` rows in any order, then the others."""
-    ranks = jax.random.uniform(key, (count,))
-    return jnp.argsort(jnp.where(jnp.arange(count) < size, ranks, 2.0))

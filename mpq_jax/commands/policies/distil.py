@@ -15,6 +15,7 @@ import mpq_jax
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.statistics import describe
 from mpq_jax.commands import command_line
+from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
 command_line.define_run_directory_flag()
@@ -42,7 +43,8 @@ def main() -> None:
     console = make_console()
     fields = {name: FLAGS[flag].value for flag, name in _FIELDS.items()}
     given = {name: value for name, value in fields.items() if value is not None}
-    given |= command_line.given_fields(FLAGS)
+    planner = RunDirectory(FLAGS.run_dir).read_config(FLAGS.task).planner.name
+    given |= command_line.given_fields(FLAGS, [planner])
     result = mpq_jax.distil(
         FLAGS.run_dir,
         given,

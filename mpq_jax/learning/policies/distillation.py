@@ -81,7 +81,7 @@ def _check(config: Config, other: Config) -> None:
             'from_run', config.from_run, f'a run of an agent that plans, not of {other.agent!r}'
         )
     for name, (own, theirs) in differences(config, other).items():
-        if name == 'planner_model' or name.startswith(('belief.', 'dynamics.')):
+        if name.startswith(('planner_model', 'planner.name', 'belief.', 'dynamics.')):
             raise ConfigError(name, own, f'{theirs!r}, as in from_run = {config.from_run!r}')
     if config.distil.from_buffer and config.learns_dynamics:
         raise ConfigError(

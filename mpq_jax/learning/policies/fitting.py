@@ -1,4 +1,4 @@
-"""Fitting a policy to labels: epochs of Adam on the mean squared error of all that is stored."""
+"""Fitting a policy to labels: Adam on the mean squared error of all that is stored."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,6 @@ import optax
 from mpq_jax.config import DistilConfig
 from mpq_jax.learning.policies import tanh_policy
 from mpq_jax.learning.policies.tanh_policy import PolicyParams, TanhNetwork
-from mpq_jax.learning.replay_buffer import first_shuffled
 
 _ADAM = optax.scale_by_adam()
 
@@ -37,41 +36,36 @@ def begin(policy: PolicyParams) -> Fit:
 def fit(
     config: DistilConfig, network: TanhNetwork, state: Fit, examples: Examples, key: jax.Array
 ) -> tuple[Fit, jax.Array, jax.Array]:
-    """One round: the policy, the mean loss of its last epoch, and how many steps it took.
+    """One round: the policy, the mean loss of its steps, and how many these were.
 
-    Observations are scaled anew, by all that is stored.
+    Minibatches are drawn with replacement, as many as epochs take. Observations are scaled anew,
+    by all that is stored.
     """
     count, batch = len(examples.observations), config.batch_size
     stored = jnp.arange(count) < examples.size
     known = stored & jnp.isfinite(examples.labels).all(axis=-1)
     policy = tanh_policy.scaled_by(state.policy, examples.observations, stored)
-    batches = -(-examples.size // batch)
+    steps = config.epochs * -(-examples.size // batch)
 
-    def epoch(i, carry):
-        order = first_shuffled(jax.random.fold_in(key, i), count, examples.size)
-        order = jnp.pad(order, (0, -count % batch))
+    def step(i, carry):
+        params, optimizer, total = carry
+        drawn = jax.random.fold_in(key, i), (batch,), 0, jnp.maximum(examples.size, 1)
+        places = jax.random.randint(*drawn)
+        there = known[places][:, None]
+        labels = jnp.where(there, examples.labels[places], 0.0)
 
-        def step(j, carry):
-            params, optimizer, total = carry
-            places = jax.lax.dynamic_slice_in_dim(order, j * batch, batch)
-            there = known[places] & (j * batch + jnp.arange(batch) < examples.size)
-            labels = jnp.where(there[:, None], examples.labels[places], 0.0)
+        def loss(params):
+            at = policy._replace(network=params)
+            actions = tanh_policy.respond(network, at, examples.observations[places])
+            errors = jnp.where(there, actions - labels, 0.0)
+            return jnp.sum(errors**2) / (jnp.maximum(there.sum(), 1) * labels.shape[-1])
 
-            def loss(params):
-                at = policy._replace(network=params)
-                actions = tanh_policy.respond(network, at, examples.observations[places])
-                errors = jnp.where(there[:, None], actions - labels, 0.0)
-                return jnp.sum(errors**2) / (jnp.maximum(there.sum(), 1) * labels.shape[-1])
-
-            value, gradients = jax.value_and_grad(loss)(params)
-            directions, optimizer = _ADAM.update(gradients, optimizer)
-            updates: Any = jax.tree.map(lambda d: -config.learning_rate * d, directions)
-            total += value * there.sum() / jnp.maximum(known.sum(), 1)
-            return optax.apply_updates(params, updates), optimizer, total
-
-        return jax.lax.fori_loop(0, batches, step, (*carry[:2], jnp.float32(0.0)))
+        value, gradients = jax.value_and_grad(loss)(params)
+        directions, optimizer = _ADAM.update(gradients, optimizer)
+        updates: Any = jax.tree.map(lambda d: -config.learning_rate * d, directions)
+        return optax.apply_updates(params, updates), optimizer, total + value
 
     carry = state.policy.network, state.optimizer, jnp.float32(0.0)
-    params, optimizer, loss = jax.lax.fori_loop(0, config.epochs, epoch, carry)
-    updates = jnp.float32(config.epochs * batches)
-    return Fit(policy._replace(network=params), optimizer), loss, updates
+    params, optimizer, total = jax.lax.fori_loop(0, steps, step, carry)
+    loss = total / jnp.maximum(steps, 1)
+    return Fit(policy._replace(network=params), optimizer), loss, jnp.float32(steps)
