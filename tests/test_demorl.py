@@ -3,6 +3,7 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -65,8 +66,7 @@ def test_a_run_learns_models_and_a_policy_and_goes_on_as_if_it_had_never_stopped
     assert rows_of(parts) == rows_of(whole)
     states = (load_run(run.path)[1].state for run in (whole, parts))
     jax.tree.map(np.testing.assert_array_equal, *(jax.tree.leaves(s.learner) for s in states))
-    found = mpq_jax.evaluate(whole.path, 2)
-    assert np.isfinite(found['seeds'][0]['mean_return'])
+    assert np.isfinite(mpq_jax.evaluate(whole.path, 2)['return']['mean'])
     action = mpq_jax.load_controller(whole.path).act(np.array([0.3]), np.zeros(1))
     assert action.shape == (1,) and np.abs(action).max() <= 1.0
 
@@ -88,7 +88,7 @@ def test_a_round_that_diverges_is_put_back_and_counted(tmp_path, capsys, monkeyp
 
     def broken(config, networks, trained, draw, count, key):
         found, total = steps(config, networks, trained, draw, count, key)
-        return jax.tree.map(lambda x: x * np.nan, found), total
+        return jax.tree.map(lambda x: jnp.full_like(x, jnp.nan) if x.ndim else x, found), total
 
     monkeypatch.setattr(sac, 'gradient_steps', broken)
     run = mpq_jax.train(config_of('demorl', episodes=2, num_seeds=1), tmp_path / 'run')
@@ -110,10 +110,10 @@ def test_a_round_that_diverges_is_put_back_and_counted(tmp_path, capsys, monkeyp
             'demorl.starts = 5 is not allowed: it must be a multiple of the 2 networks',
         ),
         ({'demorl.length_last': 9.0}, 'demorl.length_last = 9.0'),
-        ({'planner.name': 'random_shooting'}, "planner.name = 'random_shooting'"),
+        ({'demorl.policy_rollouts': 5}, 'demorl.policy_rollouts = 5'),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(tmp_path, fields, said):
-    agent = 'demorl_online' if 'planner.name' in fields else 'demorl'
+    agent = 'demorl_online' if 'demorl.policy_rollouts' in fields else 'demorl'
     with pytest.raises(mpq_jax.ConfigError, match=re.escape(said)):
         mpq_jax.train(config_of(agent, **fields), tmp_path / 'run')
