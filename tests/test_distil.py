@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import mpq_jax
-from mpq_jax.commands.policies import distil as command
 from mpq_jax.evaluation.distillation import export, onnx_file
+from mpq_jax.evaluation.distillation.comparing import in_words
 from mpq_jax.report import write_report
 from mpq_jax.runs.metrics import read_table
 from mpq_jax.runs.run_directory import RunDirectory
@@ -75,7 +75,7 @@ def test_both_are_held_together_on_the_same_starts(run, result):
     assert apart['low'] is None  # of two seeds there is no interval
     assert not (run.path / 'evaluation.json').exists()  # nothing of the planner's run is touched
     seconds = result['seconds_of_an_action']
-    text = command.in_words(seconds)
+    text = in_words(seconds)
     assert f'the planner at {1e3 * seconds["planner"]["compiled"]:.3g} ms' in text
     assert all(x > 0 for part in ('planner', 'policy') for x in seconds[part].values())
 

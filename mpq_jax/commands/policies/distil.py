@@ -15,6 +15,7 @@ import mpq_jax
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.statistics import describe
 from mpq_jax.commands import command_line
+from mpq_jax.evaluation.distillation.comparing import in_words
 from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
@@ -79,16 +80,6 @@ def _cell(figure: dict[str, Any], name: str) -> str:
     seeds = list(figure['per_seed'].values())
     mean, low, high = (figure[part] for part in ('mean', 'low', 'high'))
     return describe(mean, low, high, seeds, digits=0 if name == 'return' else 2)
-
-
-def in_words(seconds: dict[str, Any]) -> str:
-    planner, policy = seconds['planner'], seconds['policy']
-    return (
-        f'the planner at {1e3 * planner["compiled"]:.3g} ms, the policy at '
-        f'{1e6 * policy["compiled"]:.3g} us an action (one call of the compiled program; the whole '
-        f'`act` of a controller: {1e3 * planner["act"]:.3g} ms and {1e6 * policy["act"]:.3g} us, '
-        f'`act_on` {1e6 * policy["act_on"]:.3g} us), on {seconds["device"]}'
-    )
 
 
 if __name__ == '__main__':

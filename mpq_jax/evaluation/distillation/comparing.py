@@ -132,3 +132,14 @@ def _seconds(call: Callable[[], Any]) -> float:
         jax.block_until_ready(call())
         taken.append(time.perf_counter() - begin)
     return float(f'{np.median(taken):.3g}')
+
+
+def in_words(seconds: dict[str, Any]) -> str:
+    """What an action takes, of `seconds_of_an_action`, as a sentence."""
+    planner, policy = seconds['planner'], seconds['policy']
+    return (
+        f'the planner at {1e3 * planner["compiled"]:.3g} ms, the policy at '
+        f'{1e6 * policy["compiled"]:.3g} us an action (one call of the compiled program; the whole '
+        f'`act` of a controller: {1e3 * planner["act"]:.3g} ms and {1e6 * policy["act"]:.3g} us, '
+        f'`act_on` {1e6 * policy["act_on"]:.3g} us), on {seconds["device"]}'
+    )
