@@ -43,6 +43,7 @@ _PENDULUM = {
     'task': 'pendulum', 'episodes': 50, 'training.validation_episodes': 0,
     'dynamics.hidden_width': 64, 'dynamics.hidden_layers': 2,
 }  # fmt: skip
+_NOTHING = {'agent': 'none', 'training.validation_episodes': 0}
 ENTRIES = {
     'cartpole_learned': Entry(_CARTPOLE | {'planner_model': 'learned'}),
     'cartpole_true': Entry(
@@ -96,6 +97,12 @@ ENTRIES = {
             'dynamics.random_episodes': 2,
         },
         {'planner_model': _MODELS},
+    ),
+    # What all are held against.
+    'pendulum_none': Entry(_NOTHING | {'task': 'pendulum', 'episodes': 50}),
+    'ball_in_cup_none': Entry(_NOTHING | {'task': 'ball_in_cup', 'episodes': 30}),
+    'reacher_none': Entry(
+        _NOTHING | {'task': 'gymnasium:Reacher-v5', 'real_system': 'gymnasium', 'episodes': 30}
     ),
 }
 

@@ -65,7 +65,7 @@ def _row(name: str, outcome: Outcome, made_by: dict[str, Any]) -> dict[str, Any]
     return {
         'entry': name,
         'made_by': made_by,
-        'model': str(outcome.fields.get('planner_model', _CARTPOLES.get(name, 'learned'))),
+        'model': str(outcome.fields.get('planner_model', _MODEL_OF.get(name, 'learned'))),
         'seeds': outcome.seeds,
         'return': rounded('return'),
         **({'success_share': rounded('success_share')} if measured else {}),
@@ -144,7 +144,9 @@ _SHOWN = {
     'ball_in_cup': _Shown(10, success=True),
     'reacher': _Shown(10, 1, success=True),
 }
-_CARTPOLES = {f'cartpole_{model}': model for model in ('true', 'biased', 'residual')}
+_MODEL_OF = {f'cartpole_{model}': model for model in ('true', 'biased', 'residual')} | {
+    f'{task}_none': '' for task in _SHOWN
+}
 _LABELS = {
     'cartpole_learned': 'CEM, learned model',
     'cartpole_true': 'CEM, true model',
@@ -155,6 +157,7 @@ _LABELS = {
     'pendulum_mppi_white': 'MPPI H=32, white noise',
     'pendulum_mpq': 'MPQ H=8',
     'ball_in_cup': 'MPPI H=48',
+    **{f'{task}_none': 'no control' for task in _SHOWN},
     'reacher': 'MPPI H=16',
 }
 
