@@ -1,5 +1,6 @@
 """Runs of DeMoRL and its kin: end to end, small and seeded."""
 
+import functools
 import re
 
 import jax
@@ -10,9 +11,13 @@ import pytest
 import mpq_jax
 from mpq_jax.config import set_fields
 from mpq_jax.evaluation.loading import load_run
-from mpq_jax.learning.policies import sac
+from mpq_jax.learning.policies import arithmetic, sac
+from mpq_jax.learning.policies.demorl import rollout_steps
+from mpq_jax.learning.policies.networks import make_actor_critic
+from mpq_jax.learning.policies.sac_step import Experience, gradient_step
 from mpq_jax.runs.metrics import WALL_TIME_COLUMNS, read_rows, read_table
 from mpq_jax.suite.presets import _AGENTS
+from mpq_jax.training.assembly import make_programs
 from tests.conftest import tiny_lq_config
 
 SMALL = {
@@ -95,6 +100,28 @@ def test_a_round_that_diverges_is_put_back_and_counted(tmp_path, capsys, monkeyp
     assert [row['policy_restores'] for row in read_rows(run.metrics_file)] == ['1', '2']
     _, saved, _ = load_run(run.path)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(saved.state.learner.sac.trained))
+
+
+def test_arithmetic_is_foretold_as_the_compiler_counts_it(capsys, tmp_path):
+    """Of a gradient step, by XLA; and said before a run."""
+    config = config_of('demorl', episodes=4, num_seeds=1, **{'sac.hidden_width': 64})
+    programs = make_programs(config)
+    shapes = programs.state_shapes()
+    one = jax.tree.map(lambda x: jnp.zeros(x.shape[1:], x.dtype), shapes.learner.sac.trained)
+    batch = Experience(*(jnp.zeros((16, 1)) for _ in range(2)), jnp.zeros(16), jnp.zeros((16, 1)),
+                       jnp.zeros(16, bool))  # fmt: skip
+    step = functools.partial(gradient_step, config.sac, make_actor_critic(config.sac, 1))
+    compiled = jax.jit(step).lower(one, batch, jax.random.key(0)).compile()
+    counted = compiled.cost_analysis()['flops']
+    no_model = set_fields(config, {'demorl.starts': 0, 'dynamics.epochs': 0})
+    foretold = arithmetic.of_demorl(no_model, shapes, 10) / (4 * 10 * 0.5)
+    assert 0.7 < foretold / counted < 1.3
+    rollouts = arithmetic.of_demorl(set_fields(config, {'dynamics.epochs': 0}), shapes, 10)
+    network = jax.tree.leaves(shapes.dynamics.fits.member.params)
+    parameters = sum(int(np.prod(x.shape[2:])) for x in network)
+    steps = 4 * rollout_steps(config)
+    assert rollouts - foretold * 20 > 2 * parameters * steps  # and what Q takes at plans' ends
+    assert re.search(r'operations of networks at most, .* h at \d+ G/s', programs.hours_foretold())
 
 
 @pytest.mark.parametrize(

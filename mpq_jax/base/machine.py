@@ -1,7 +1,11 @@
-"""What the machine has for this process: cores and memory, on any system Python runs on."""
+"""What the machine has for this process: cores, memory, arithmetic; on any system."""
 
 import os
+import time
 from pathlib import Path
+
+import jax
+import jax.numpy as jnp
 
 # The limits of a container, of either version of Linux's control groups.
 _LIMITS = ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes')
@@ -30,3 +34,13 @@ def _limit(path: str) -> int | None:
         return int(Path(path).read_text())
     except (OSError, ValueError):  # no such file, or 'max'
         return None
+
+
+def operations_per_second(width: int = 256, products: int = 64) -> float:
+    """Of float32 products of square matrices, one after the other, on the default device."""
+    matrix = jnp.eye(width)
+    chain = jax.jit(lambda x: jax.lax.fori_loop(0, products, lambda _, y: y @ x, x))
+    jax.block_until_ready(chain(matrix))
+    start = time.perf_counter()
+    jax.block_until_ready(chain(matrix))
+    return products * 2.0 * width**3 / (time.perf_counter() - start)

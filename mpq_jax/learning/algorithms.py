@@ -11,9 +11,10 @@ from mpq_jax.learning import learner
 from mpq_jax.learning.algorithm import Algorithm, MemberState
 from mpq_jax.learning.learned_dynamics import with_learned_dynamics
 from mpq_jax.learning.mpq import make_mpq
+from mpq_jax.learning.policies import arithmetic
 from mpq_jax.learning.policies.ars import make_ars
 from mpq_jax.learning.policies.demo_layer import make_demo_layer
-from mpq_jax.learning.policies.demorl import make_demorl
+from mpq_jax.learning.policies.demorl import make_demorl, rollout_steps
 from mpq_jax.learning.policies.demorl_online import make_demorl_online
 from mpq_jax.learning.policies.distillation import make_distilled
 from mpq_jax.learning.policies.other_run import OtherRun
@@ -31,6 +32,10 @@ class AlgorithmMaker(NamedTuple):
     round_steps: Callable[[Config], int] = lambda config: 0
     # Whether models that are learned are fitted as it goes on, or come from another run.
     fits_models: bool = True
+    acts_by_plans: bool = True  # whether a planner, where there is one, makes each action
+    # (config, shapes of the members' states, steps of an episode) -> operations of networks of one
+    # member's whole run; None: nothing is foretold.
+    operations: Callable[[Config, MemberState, int], float] | None = None
 
 
 def make_playing(config: Config, simulator: Simulator) -> Algorithm:
@@ -40,6 +45,9 @@ def make_playing(config: Config, simulator: Simulator) -> Algorithm:
 
 
 _MPQ = AlgorithmMaker(make_mpq, lambda config: learner.plan_steps(config.planner, config.learner))
+_DEMORL = AlgorithmMaker(
+    make_demorl, rollout_steps, acts_by_plans=False, operations=arithmetic.of_demorl
+)
 _MAKERS = {
     'mpq': _MPQ,
     'softq': _MPQ,
@@ -48,8 +56,8 @@ _MAKERS = {
     'ars': AlgorithmMaker(make_ars),
     'demo_layer': AlgorithmMaker(make_demo_layer),
     'distilled': AlgorithmMaker(make_distilled, fits_models=False),
-    'sac': AlgorithmMaker(make_sac),
-    **dict.fromkeys(('demorl', 'mopac', 'mbpo'), AlgorithmMaker(make_demorl)),
+    'sac': AlgorithmMaker(make_sac, operations=arithmetic.of_sac),
+    **dict.fromkeys(('demorl', 'mopac', 'mbpo'), _DEMORL),
     'demorl_online': AlgorithmMaker(make_demorl_online),
 }
 

@@ -26,7 +26,7 @@ class Workload:
     @property
     def per_action(self) -> int:
         """In one control step of one member."""
-        if not self.config.plans:
+        if not (self.config.plans and algorithm_maker(self.config).acts_by_plans):
             return 0
         planner = self.config.planner
         plans = planner.num_samples * planner.iterations

@@ -11,12 +11,14 @@ import numpy as np
 
 from mpq_jax.base import keys
 from mpq_jax.base.batching import map_in_chunks
+from mpq_jax.base.machine import operations_per_second
 from mpq_jax.base.validation import check_choice
 from mpq_jax.config import Batch, Config
 from mpq_jax.dynamics import Model, Simulator, State
 from mpq_jax.dynamics.randomization import dr_models, planner_models, stacked
 from mpq_jax.environments.episode import Summary, example_transition
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers
+from mpq_jax.learning.algorithms import algorithm_maker
 from mpq_jax.learning.best_parameters import best_params, keep_best, none_yet
 from mpq_jax.learning.workload import Workload
 from mpq_jax.planning.agent import Agent, QParams
@@ -95,6 +97,19 @@ class Programs:
     def steps_per_play(self) -> int:
         """Model steps in a control step of who plays; who collects may take more."""
         return self.workload.per_action if self.agent.planner else 0
+
+    def hours_foretold(self) -> str:
+        """How long networks will keep this machine busy; empty where that is not known."""
+        operations = algorithm_maker(self.config).operations
+        if operations is None:
+            return ''
+        steps = self.real.task.episode_steps
+        total = len(self.members) * operations(self.config, self.state_shapes(), steps)
+        rate = operations_per_second()
+        return (
+            f'{total:.1e} operations of networks at most, {total / rate / 3600:.2g} h at '
+            f'{rate / 1e9:.0f} G/s, the rate of matrix products here'
+        )
 
     @functools.cached_property
     def numbers(self) -> Numbers:

@@ -72,6 +72,8 @@ def train(
     with only_writer(run.path), reporter, stop_on_signals() as stop, driven:
         remove_leftovers(run.path)
         reporter.say(f'{label}: ' + ', '.join(f'{k} on {v}' for k, v in programs.physics.items()))
+        if foretold := programs.hours_foretold():
+            reporter.say(f'{label}: {foretold}')
         stop.before_exit = programs.collector.close
         hooks = programs.compiler.hooks
         hooks.on_compile, hooks.on_failure = reporter.compiling, reporter.say

@@ -49,6 +49,14 @@ def make_demorl(config: Config, simulator: Simulator) -> Algorithm:
     )
 
 
+def rollout_steps(config: Config) -> int:
+    """Control steps on the model in one learning round of one member."""
+    planner, settings = config.planner, config.demorl
+    plans = planner.num_samples * planner.iterations
+    rollout = 2 * planner.horizon + plans * (planner.horizon - 1)
+    return settings.generations * settings.starts * rollout
+
+
 def check_starts(config: Config) -> None:
     """Raises ConfigError where starts do not divide over the networks that plan."""
     starts, networks = config.demorl.starts, config.dynamics.num_elites
