@@ -76,7 +76,7 @@ ENTRIES = {
 
 def run_seed(entry: Entry, seed: int, path: Path) -> None:
     """Trains until the entry's steps are taken, whatever number of episodes that is."""
-    fields = {'agent': 'sac', 'seed': seed, 'num_seeds': 1} | entry.fields
+    fields: dict[str, Any] = {'agent': 'sac', 'seed': seed, 'num_seeds': 1} | entry.fields
     task, agent = fields.pop('task'), fields.pop('agent')
     config = mpq_jax.set_fields(mpq_jax.preset(task, agent), fields)
     done, longest = 0, mpq_jax.load_task(task).episode_steps

@@ -28,7 +28,7 @@ def write(path: Path, entries: Mapping[str, Any]) -> str:
     rows.sort(key=lambda row: [str(part) for part in _key(row)])
     content = {'interval': INTERVAL, 'made_by': manifest(), 'rows': rows}
     write_atomically(file, json.dumps(content, indent=1) + '\n')
-    steps = {entry.reference: entry.steps for entry in reversed(entries.values())}
+    steps = {entry.reference: entry.steps for entry in list(entries.values())[::-1]}
     text = _table(rows, steps)
     write_atomically(path / 'sac.md', text)
     if rows:

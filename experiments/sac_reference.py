@@ -18,7 +18,7 @@ from stable_baselines3.common.monitor import Monitor
 
 # Of each environment: control steps, learning rate (RL Zoo's for the pendulum, the library's own).
 TASKS = {'Pendulum-v1': (20_000, 1e-3), 'InvertedPendulum-v5': (10_000, 3e-4)}
-SCHEDULES = {
+SCHEDULES: dict[str, dict] = {
     # As many updates after an episode as it had steps; or one after each step, the default.
     'episode': {'train_freq': (1, 'episode'), 'gradient_steps': -1},
     'step': {'train_freq': 1, 'gradient_steps': 1},
