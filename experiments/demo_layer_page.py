@@ -87,7 +87,8 @@ def _table(rows: list[dict[str, Any]], task: str) -> str:
     ]
     order = ('ars', 'demo_layer', 'mppi', 'none')
     rows = [row for row in rows if not (row['step'] == 0 and row['model'] == 'biased')]  # the same
-    for row in sorted(rows, key=lambda row: order.index(row['agent'])):
+    rows.sort(key=lambda row: (order.index(row['agent']), row['model'] == 'biased', row['run']))
+    for row in rows:
         upright, returns = _text(row['success_at_end'], 2), _text(row['return'], 1)
         model = '' if row['agent'] == 'ars' or row['step'] == 0 else row['model']
         lines.append(f'| {_label(row)} | {model} | {upright} | {returns} |')
