@@ -137,8 +137,9 @@ def _count_swing_ups(path: Path, entry: Entry) -> None:
 
     episodes = jnp.arange(FLAGS.episodes)
     of_member = jax.vmap(passes, in_axes=(None, None, 0))
-    params = programs.algorithm.params(saved.state)
-    found = jax.jit(jax.vmap(of_member, in_axes=(0, 0, None)))(saved.state.key, params, episodes)
+    state = programs.compiler.layout.trimmed(saved.state)
+    params = programs.algorithm.params(state)
+    found = jax.jit(jax.vmap(of_member, in_axes=(0, 0, None)))(state.key, params, episodes)
     write_atomically(file, json.dumps(np.asarray(found).mean(axis=1).tolist()) + '\n')
 
 
