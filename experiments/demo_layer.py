@@ -30,7 +30,6 @@ from mpq_jax.evaluation.loading import load_run
 from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
-STEPS = (0.0, 0.1, 0.3, 0.6, 0.9, 1.0)
 ALONE = (0.6, 1.0)
 MODELS = ('true', 'biased')
 
@@ -43,6 +42,7 @@ class Entry(NamedTuple):
     planner: dict[str, Any]  # of the layer, and of the planner alone
     played: dict[str, Any]  # the real system of the episodes that count
     angle: Callable  # of qpos [..., nq]; 0 is upright
+    steps: tuple[float, ...]  # of the layer
     once: dict[str, Any] = {}  # as many plans in one iteration, where there are more  # noqa: RUF012
 
 
@@ -51,13 +51,14 @@ ENTRIES = {
     'cartpole': Entry(
         'experiments.demo_layer_tasks:make_cartpole',
         # On a rail without end; what counts is on the one that ends at 2.5 m.
-        _EQUATIONS | {'ars.step_size': 0.05, 'ars.noise': 0.05, 'episodes': 9600},
+        _EQUATIONS | {'ars.step_size': 0.02, 'ars.noise': 0.05, 'episodes': 9600},
         {
             'planner.horizon': 20, 'planner.num_samples': 60, 'planner.iterations': 6,
             'planner.temperature': 0.02, 'planner.noise_variance': 0.1, 'planner.discount': 0.99,
         },
         {'planner_physics.backend': 'equations', 'real_system': 'mujoco'},
         demo_layer_tasks.cartpole_angle,
+        (0.0, 0.3, 0.6, 1.0),
         {'planner.num_samples': 360, 'planner.iterations': 1},
     ),
     'pendulum': Entry(
@@ -69,6 +70,7 @@ ENTRIES = {
         },
         _EQUATIONS,
         demo_layer_tasks.pendulum_angle,
+        (0.0, 0.1, 0.3, 0.6, 0.9, 1.0),
     ),
 }  # fmt: skip
 
@@ -93,13 +95,14 @@ def main() -> None:
 def _runs(entry: Entry, policy: Path) -> Iterator[tuple[str, str, dict[str, Any], tuple]]:
     """(name, agent, fields, step sizes) of the runs that learn nothing."""
     alone = {'planner.name': 'dmd', 'planner.covariance': 'fixed', 'planner.noise': 'white'}
-    for model in MODELS:
-        shared = {'planner_model': model, 'episodes': 1}
-        layer = shared | {'from_run': str(policy)}
-        yield f'layer_{model}', 'demo_layer', layer, STEPS
-        yield f'planner_{model}', 'mppi', shared | alone, ALONE
-        if entry.once and model == 'true':
-            yield f'layer_{model}_once', 'demo_layer', layer | entry.once, ALONE
+    shared = [{'planner_model': model, 'episodes': 1} for model in MODELS]
+    for model, own in zip(MODELS, shared, strict=True):
+        yield f'layer_{model}', 'demo_layer', own | {'from_run': str(policy)}, entry.steps
+    for model, own in zip(MODELS, shared, strict=True):
+        yield f'planner_{model}', 'mppi', own | alone, ALONE
+    if entry.once:
+        once = shared[0] | {'from_run': str(policy)} | entry.once
+        yield f'layer_{MODELS[0]}_once', 'demo_layer', once, ALONE
 
 
 def _config(entry: Entry, agent: str, fields: dict[str, Any]) -> mpq_jax.Config:
@@ -134,8 +137,9 @@ def _count_swing_ups(path: Path, entry: Entry) -> None:
 
     episodes = jnp.arange(FLAGS.episodes)
     of_member = jax.vmap(passes, in_axes=(None, None, 0))
-    params = programs.algorithm.params(saved.state)
-    found = jax.jit(jax.vmap(of_member, in_axes=(0, 0, None)))(saved.state.key, params, episodes)
+    state = programs.compiler.layout.trimmed(saved.state)
+    params = programs.algorithm.params(state)
+    found = jax.jit(jax.vmap(of_member, in_axes=(0, 0, None)))(state.key, params, episodes)
     write_atomically(file, json.dumps(np.asarray(found).mean(axis=1).tolist()) + '\n')
 
 

@@ -46,7 +46,8 @@ def _rows_of(run: RunDirectory, task: str) -> list[dict[str, Any]]:
     """One for each step size; of the true model's planner one more, without control."""
     result = json.loads(run.evaluation_file.read_text())
     episodes = result['test_episodes_per_seed']
-    made_by = {key: run.read_manifest().get(key) for key in ('date', 'git_revision')}
+    made_by = {key: run.read_manifest().get(key) for key in ('date', 'git_revision', 'versions')}
+    made_by['command'] = f'python -m experiments.demo_layer --tasks={task}'
     shared = {'task': task, 'run': run.path.name, 'episodes': episodes, 'made_by': made_by}
     if (file := run.path / SWING_UPS).exists():
         shared['swings_up'] = json.loads(file.read_text())
@@ -86,7 +87,8 @@ def _table(rows: list[dict[str, Any]], task: str) -> str:
     ]
     order = ('ars', 'demo_layer', 'mppi', 'none')
     rows = [row for row in rows if not (row['step'] == 0 and row['model'] == 'biased')]  # the same
-    for row in sorted(rows, key=lambda row: order.index(row['agent'])):
+    rows.sort(key=lambda row: (order.index(row['agent']), row['model'] == 'biased', row['run']))
+    for row in rows:
         upright, returns = _text(row['success_at_end'], 2), _text(row['return'], 1)
         model = '' if row['agent'] == 'ars' or row['step'] == 0 else row['model']
         lines.append(f'| {_label(row)} | {model} | {upright} | {returns} |')
