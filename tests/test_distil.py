@@ -165,7 +165,10 @@ def test_what_cannot_be_distilled_is_named(run, result, tmp_path):
         mpq_jax.distil(unfinished)
     for fields, named in (
         ({'belief.bias': 0.0}, r'belief.bias = 0.0.*1.0, as in from_run'),
-        ({'planner.name': 'cem'}, "planner.name = 'cem'.*'mppi', as in from_run"),
+        (
+            {'planner.name': 'random_shooting'},
+            "planner.name = 'random_shooting'.*'mppi', as in from_run",
+        ),
         ({'distil.epochs': 0}, 'distil.epochs = 0.*at least 1'),
         ({'distil.expert_parameters': 'first'}, 'one of last, best'),
     ):

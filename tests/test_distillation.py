@@ -150,15 +150,14 @@ def test_what_the_planner_did_before_can_be_there_from_the_start(planner, tmp_pa
 
 
 def test_a_label_is_missing_where_the_planner_has_no_finite_plan(distilled):
-    algorithm = load_run(distilled.path)[0].algorithm
-    state = jax.tree.map(lambda x: x[0], load_run(distilled.path)[1].state)
-    config = load_run(distilled.path)[0].config.planner
+    programs, saved, _ = load_run(distilled.path)
+    algorithm, config = programs.algorithm, programs.config.planner
+    state = jax.tree.map(lambda x: x[0], saved.state)
     here = jax.tree.map(lambda x: x[0], state.buffer.storage.state)
     params = algorithm.params(state)
     broken = params._replace(expert=jax.tree.map(lambda x: x * jnp.nan, params.expert))
     plan = algorithm.collect.first_plan(config)
+    act = jax.jit(lambda *x: algorithm.collect.act(config, *x))
     for given, known in ((params, True), (broken, False)):
-        action, (_, label), _ = algorithm.collect.act(
-            config, given, state.models, here, plan, jax.random.key(0)
-        )
+        action, (_, label), _ = act(given, state.models, here, plan, jax.random.key(0))
         assert np.isfinite(action).all() and np.isfinite(label).all() == known
