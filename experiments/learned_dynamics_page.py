@@ -125,7 +125,7 @@ def _models_table(task: str, shown: '_Shown', rows: list[dict[str, Any]]) -> str
         cells = [describe_mean(part.mean(axis=1), shown.digits) for part in parts]
         if shown.success:
             shares = np.array(row['success_share'])[:, first:]
-            cells.append(describe_mean(shares.mean(axis=1), 2))
+            cells.append(describe_mean(shares.mean(axis=1), 2, episodes=shares.shape[1]))
         what = f'{_LABELS[row["entry"]]} | {row["model"]} | {" | ".join(cells)}'
         lines.append(f'| {what} | {row["wall_minutes"]:.1f} |')
     return '\n'.join(lines) + '\n'
