@@ -6,6 +6,7 @@ it was stopped; sac.json, .md and the figure are written after each. --draw_only
 """
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,13 +80,13 @@ def run_seed(entry: Entry, seed: int, path: Path) -> None:
     fields: dict[str, Any] = {'agent': 'sac', 'seed': seed, 'num_seeds': 1} | entry.fields
     task, agent = fields.pop('task'), fields.pop('agent')
     config = mpq_jax.set_fields(mpq_jax.preset(task, agent), fields)
-    done, longest = 0, mpq_jax.load_task(task).episode_steps
-    taken = 0
+    definition, taken, done = mpq_jax.load_task(task), 0, 0
+    growth = 1 if definition.terminated is None else 3  # episodes grow longer
     if (path / 'metrics.csv').exists():
         taken, done = progress(path)
     while taken < entry.steps:
-        recent = longest if not done else max(recent_steps(path), 10)
-        more = min(max((entry.steps - taken) // recent, 1), 100)
+        recent = recent_steps(path) if done else definition.episode_steps
+        more = min(max((entry.steps - taken) // (growth * recent), 1), 100)
         config = mpq_jax.set_fields(config, {'episodes': done + more})
         mpq_jax.train(config, path, resume=done > 0)
         taken, done = progress(path)
@@ -99,14 +100,14 @@ def progress(path: Path) -> tuple[int, int]:
 
 def recent_steps(path: Path) -> int:
     """The mean length of its last episodes, three at most."""
-    steps = read_table(path / 'metrics.csv', 'env_steps')[0]
-    last = steps[-4:] if len(steps) > 3 else [0.0, *steps]
-    return int((last[-1] - last[0]) / (len(last) - 1))
+    ends = [0.0, *read_table(path / 'metrics.csv', 'env_steps')[0]][-4:]
+    return max(10, int((ends[-1] - ends[0]) / (len(ends) - 1)))
 
 
 def main() -> None:
     console, path = make_console(), Path(FLAGS.run_dir or 'runs/sac')
-    jax.config.update('jax_compilation_cache_dir', str(path / 'compiled'))
+    if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # each seed is a few runs
+        jax.config.update('jax_compilation_cache_dir', str(path / 'compiled'))
     for name in FLAGS.entries:
         check_choice('--entries', name, tuple(ENTRIES))
     for seed in range(100, 100 + FLAGS.num_seeds):

@@ -97,8 +97,10 @@ def _table(rows: list[dict[str, Any]], steps: Mapping[str, int]) -> str:
     lines = ['| task | by | seeds | last fifth | each seed |', '|---|---|---|---|---|']
     for task, count in steps.items():
         for name, group in _groups(rows, task):
-            length = group[0]['steps'][-1] if name == 'no control' else count
-            values = np.array([last_fifth(row, length) for row in group])
+            idle = name == 'no control'
+            values = np.array(
+                [np.mean(row['returns']) if idle else last_fifth(row, count) for row in group]
+            )
             each = ', '.join(f'{x:.0f}' for x in np.sort(values))
             seeds = f'{group[0]["seed"]} to {group[-1]["seed"]}'
             mean = describe_mean(values) if len(values) > 1 else f'{values[0]:.0f}'
@@ -109,8 +111,9 @@ def _table(rows: list[dict[str, Any]], steps: Mapping[str, int]) -> str:
 def _draw(rows: list[dict[str, Any]], steps: Mapping[str, int], path: Path) -> None:
     """Returns against control steps: means over seeds of the last tenth of all steps."""
     figure = plots.new_figure(10.0, 4.0)
-    for place, (task, count) in enumerate(steps.items()):
-        axes = figure.add_subplot(1, len(steps), place + 1)
+    tasks = [task for task in steps if _groups(rows, task)]
+    for place, task in enumerate(tasks):
+        axes, count = figure.add_subplot(1, len(tasks), place + 1), steps[task]
         at = np.linspace(0.1 * count, count, 19)
         for name, group in _groups(rows, task):
             if name == 'no control':

@@ -50,6 +50,8 @@ def learn(task: str, schedule: str, seed: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--file', default='runs/sac/reference.json')
+    parser.add_argument('--tasks', default=','.join(TASKS))
+    parser.add_argument('--schedules', default=','.join(SCHEDULES))
     parser.add_argument('--seeds', default='0,1,2,3,4')
     parser.add_argument('--threads', type=int, default=1)
     given = parser.parse_args()
@@ -60,8 +62,8 @@ def main() -> None:
     done = {(row['task'], row['schedule'], row['seed']) for row in rows}
     wanted = [
         (task, schedule, int(seed))
-        for schedule in SCHEDULES
-        for task in TASKS
+        for schedule in given.schedules.split(',')
+        for task in given.tasks.split(',')
         for seed in given.seeds.split(',')
     ]
     for one in wanted:
