@@ -6,6 +6,7 @@ products alone (NumPy's), and Stable-baselines3 in a process of its own, whose i
 PYTHON (an environment with the extra `sb3`). Writes speed.json and speed.md into --run_dir.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -57,7 +58,8 @@ def ours(seeds: int) -> Turn:
     numbers = jax.tree.map(lambda x: jnp.full(seeds, x, jnp.float32), CONFIG)
 
     def learn(numbers, trained, buffer, count, key):
-        return sac._gradient_steps(numbers, networks, trained, buffer, count, key)[0]
+        draw = functools.partial(sac.minibatch, numbers, buffer)
+        return sac.gradient_steps(numbers, networks, trained, draw, count, key)[0]
 
     layout = layout_of(seeds)
     compiler = BatchCompiler(layout, Hooks())

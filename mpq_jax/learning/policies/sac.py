@@ -109,10 +109,7 @@ def _update(
     config, before = numbers.sac, state.learner
     count = steps_due(config, before, state.buffer)
     key = keys.stream(state.key, 'learn', episode)
-
-    def draw(key: jax.Array) -> Experience:
-        return Experience.of(replay_buffer.sample(state.buffer, key, config.batch_size))
-
+    draw = functools.partial(minibatch, config, state.buffer)
     found = gradient_steps(config, networks, before.trained, draw, count, key)
     trained, metrics = kept_if_sound(config, before.trained, *found, count)
     return state._replace(learner=before.after_round(trained)), metrics
@@ -123,6 +120,11 @@ def steps_due(config: SACConfig, state: SACState, buffer: ReplayBuffer) -> jax.A
     steps = state.steps - state.learned_steps
     wanted = jnp.round(config.updates_per_step * steps).astype(jnp.int32)
     return jnp.where(state.warming_up | (buffer.size == 0), 0, wanted)
+
+
+def minibatch(config: SACConfig, buffer: ReplayBuffer, key: jax.Array) -> Experience:
+    """Of what is stored, uniform with replacement."""
+    return Experience.of(replay_buffer.sample(buffer, key, config.batch_size))
 
 
 def gradient_steps(
