@@ -109,7 +109,7 @@ def _label(row: dict[str, Any]) -> str:
 
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Both figures against the step size, with intervals over seeds; the planner alone dashed."""
+    """Both figures against the step size, with intervals over seeds; the planner's own dashed."""
     tasks = list(dict.fromkeys(row['task'] for row in rows))
     figure = plots.new_figure(5.0 * len(tasks), 6.5)
     titles = {'success_at_end': 'share of starts upright for the last 2 s', 'return': 'return'}
@@ -119,12 +119,11 @@ def _draw(rows: list[dict[str, Any]], path: Path) -> None:
             own = [row for row in rows if row['task'] == task and row['model'] == model]
             layer = [row for row in own if row['run'] == f'layer_{model}']
             _draw_layer(axes, layer, name, f'layer, {model} model', colour)
-            for row in own:
-                if row['agent'] == 'mppi' and row['step'] == 1:
-                    axes.axhline(
-                        row[name]['mean'], ls='--', color=colour, lw=1,
-                        label=f'planner alone, {model} model',
-                    )  # fmt: skip
+            alone = [row for row in own if row['agent'] == 'mppi']
+            axes.plot(
+                [row['step'] for row in alone], [row[name]['mean'] for row in alone], 'x--',
+                color=colour, lw=1, label=f'planner alone, {model} model',
+            )  # fmt: skip
         axes.set_title(f'{task}: {titles[name]}', fontsize=9)
         axes.set_xlabel('step size (0: the policy alone)')
         axes.legend(fontsize=7)
