@@ -41,7 +41,7 @@ ENTRIES = {
     'pendulum': Entry(5, 50, 20, 20, {}),
     'ball_in_cup': Entry(5, 50, 30, 6, _NATIVE),
     'franka_drawer': Entry(3, 8, 25, 6, _NATIVE),
-    'fetch_push': Entry(5, 10, 8, 5, _NATIVE),
+    'fetch_push': Entry(5, 10, 13, 5, _NATIVE),
 }
 
 
