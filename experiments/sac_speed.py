@@ -6,6 +6,7 @@ products alone (NumPy's), and Stable-baselines3 in a process of its own, whose i
 PYTHON (an environment with the extra `sb3`). Writes speed.json and speed.md into --run_dir.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from jax.custom_batching import sequential_vmap
 
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.machine import usable_cores
@@ -57,7 +59,8 @@ def ours(seeds: int) -> Turn:
     numbers = jax.tree.map(lambda x: jnp.full(seeds, x, jnp.float32), CONFIG)
 
     def learn(numbers, trained, buffer, count, key):
-        return sac._gradient_steps(numbers, networks, trained, buffer, count, key)[0]
+        steps_of = sequential_vmap(functools.partial(sac._gradient_steps, networks))  # on a CPU
+        return steps_of(numbers, trained, buffer, count, key)[0]
 
     layout = layout_of(seeds)
     compiler = BatchCompiler(layout, Hooks())

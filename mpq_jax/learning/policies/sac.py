@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 
 from mpq_jax.base import keys
 from mpq_jax.config import Config, SACConfig
@@ -104,7 +105,13 @@ def _update(
     wanted = jnp.round(config.updates_per_step * steps).astype(jnp.int32)
     count = jnp.where(before.warming_up | (state.buffer.size == 0), 0, wanted)
     key = keys.stream(state.key, 'learn', episode)
-    trained, figures = _gradient_steps(config, networks, before.trained, state.buffer, count, key)
+    storage: Any = Experience.of(state.buffer.storage)
+    seen = state.buffer._replace(storage=storage)
+    steps_of = functools.partial(_gradient_steps, networks)
+    if jax.default_backend() == 'cpu':
+        # One member after the other: matrices of this size fill a core, and none waits for another.
+        steps_of = sequential_vmap(steps_of)
+    trained, figures = steps_of(config, before.trained, seen, count, key)
     sound = all_finite((trained, figures.q_loss, figures.policy_loss))
     kept = jax.tree.map(lambda new, old: jnp.where(sound, new, old), trained, before.trained)
     after = before._replace(trained=kept, learned_steps=before.steps)
@@ -112,7 +119,7 @@ def _update(
 
 
 def _gradient_steps(
-    config: SACConfig, networks: ActorCritic, trained: Trained, buffer: ReplayBuffer,
+    networks: ActorCritic, config: SACConfig, trained: Trained, buffer: ReplayBuffer,
     count: jax.Array, key: jax.Array,
 ) -> tuple[Trained, StepFigures]:  # fmt: skip
     """`count` of them, each on a minibatch of its own, and the means of their figures."""
@@ -120,7 +127,7 @@ def _gradient_steps(
     def step(i, carry):
         trained, total = carry
         sample_key, step_key = jax.random.split(jax.random.fold_in(key, i))
-        batch = Experience.of(replay_buffer.sample(buffer, sample_key, config.batch_size))
+        batch: Any = replay_buffer.sample(buffer, sample_key, config.batch_size)
         trained, figures = gradient_step(config, networks, trained, batch, step_key)
         return trained, jax.tree.map(jnp.add, total, figures)
 
