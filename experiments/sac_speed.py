@@ -58,8 +58,8 @@ def ours(seeds: int) -> Turn:
     numbers = jax.tree.map(lambda x: jnp.full(seeds, x, jnp.float32), CONFIG)
 
     def learn(numbers, trained, buffer, count, key):
-        draw = functools.partial(sac.minibatch, numbers, buffer)
-        return sac.gradient_steps(numbers, networks, trained, draw, count, key)[0]
+        draw = functools.partial(sac.minibatch, CONFIG.batch_size)
+        return sac.gradient_steps(networks, draw, numbers, trained, buffer, count, key)[0]
 
     layout = layout_of(seeds)
     compiler = BatchCompiler(layout, Hooks())

@@ -91,8 +91,8 @@ def test_shares_and_step_sizes_are_one_batch(tmp_path):
 def test_a_round_that_diverges_is_put_back_and_counted(tmp_path, capsys, monkeypatch):
     steps = sac.gradient_steps
 
-    def broken(config, networks, trained, draw, count, key):
-        found, total = steps(config, networks, trained, draw, count, key)
+    def broken(*args):
+        found, total = steps(*args)
         return jax.tree.map(lambda x: jnp.full_like(x, jnp.nan) if x.ndim else x, found), total
 
     monkeypatch.setattr(sac, 'gradient_steps', broken)

@@ -153,9 +153,9 @@ def test_a_minibatch_has_its_share_of_real_transitions():
 
     real, model = buffer(1.0, 4), buffer(-1.0, 4)
     for share in (0.0, 0.05, 0.31, 1.0):
-        batch = mixed(real, model, share, 64, jax.random.key(0))
+        batch = mixed(64, (real, model, share), jax.random.key(0))
         assert int((batch.cost == 1.0).sum()) == round(64 * share)
-    alone = mixed(real, buffer(-1.0, 0), 0.05, 64, jax.random.key(0))
+    alone = mixed(64, (real, buffer(-1.0, 0), 0.05), jax.random.key(0))
     assert (alone.cost == 1.0).all()
 
 

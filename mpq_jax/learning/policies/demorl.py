@@ -145,12 +145,11 @@ class _Round(NamedTuple):
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (followed.experience, kept))
         model_buffer = replay_buffer.add(model_buffer, *flat)
         done, due = (self.updates * at // c.generations for at in (place, place + 1))
-        draw = functools.partial(
-            mixed, self.state.buffer, model_buffer, self.real_share, self.numbers.sac.batch_size
-        )
+        draw = functools.partial(mixed, self.numbers.sac.batch_size)
         trained, figures = sac.gradient_steps(
-            self.numbers.sac, self.networks, trained, draw, due - done, step_key
-        )
+            self.networks, draw, self.numbers.sac, trained,
+            (sac.seen(self.state.buffer), model_buffer, self.real_share), due - done, step_key,
+        )  # fmt: skip
         return (trained, model_buffer, jax.tree.map(jnp.add, total, figures)), kept.sum()
 
     def _rollouts(self, trained: Trained, key: jax.Array) -> Followed:
@@ -162,16 +161,19 @@ class _Round(NamedTuple):
 
 
 def mixed(
-    real: ReplayBuffer, model: ReplayBuffer, real_share, count: int, key: jax.Array
+    count: int, data: tuple[ReplayBuffer, ReplayBuffer, jax.Array], key: jax.Array
 ) -> Experience:
-    """A minibatch whose first share is real, to the nearest transition; all real without others."""
-    real_key, model_key = jax.random.split(key)
+    """A minibatch whose first share is real, to the nearest transition; all real without others.
+
+    `data` are the real system's buffer and the model's, both of experience, and the share.
+    """
+    (real, model, real_share), (real_key, model_key) = data, jax.random.split(key)
     wanted = jnp.where(model.size > 0, jnp.round(real_share * count), count)
     is_real = jnp.arange(count) < wanted
-    one = Experience.of(replay_buffer.sample(real, real_key, count))
-    other = replay_buffer.sample(model, model_key, count)
 
     def chosen(a, b):
         return jnp.where(is_real.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
-    return jax.tree.map(chosen, one, other)
+    return jax.tree.map(
+        chosen, sac.minibatch(count, real, real_key), sac.minibatch(count, model, model_key)
+    )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 
 from mpq_jax.base import keys
 from mpq_jax.config import Config, SACConfig
@@ -109,8 +110,8 @@ def _update(
     config, before = numbers.sac, state.learner
     count = steps_due(config, before, state.buffer)
     key = keys.stream(state.key, 'learn', episode)
-    draw = functools.partial(minibatch, config, state.buffer)
-    found = gradient_steps(config, networks, before.trained, draw, count, key)
+    draw = functools.partial(minibatch, config.batch_size)
+    found = gradient_steps(networks, draw, config, before.trained, seen(state.buffer), count, key)
     trained, metrics = kept_if_sound(config, before.trained, *found, count)
     return state._replace(learner=before.after_round(trained)), metrics
 
@@ -122,24 +123,38 @@ def steps_due(config: SACConfig, state: SACState, buffer: ReplayBuffer) -> jax.A
     return jnp.where(state.warming_up | (buffer.size == 0), 0, wanted)
 
 
-def minibatch(config: SACConfig, buffer: ReplayBuffer, key: jax.Array) -> Experience:
-    """Of what is stored, uniform with replacement."""
-    return Experience.of(replay_buffer.sample(buffer, key, config.batch_size))
+def seen(buffer: ReplayBuffer) -> ReplayBuffer:
+    """What is learned from, of a buffer of transitions."""
+    storage: Any = Experience.of(buffer.storage)
+    return buffer._replace(storage=storage)
+
+
+def minibatch(count: int, buffer: ReplayBuffer, key: jax.Array) -> Experience:
+    """Of a buffer of experience, uniform with replacement."""
+    batch: Any = replay_buffer.sample(buffer, key, count)
+    return batch
 
 
 def gradient_steps(
-    config: SACConfig, networks: ActorCritic, trained: Trained,
-    draw: Callable[[jax.Array], Experience], count: jax.Array, key: jax.Array,
+    networks: ActorCritic, draw: Callable[[Any, jax.Array], Experience], config: SACConfig,
+    trained: Trained, data: Any, count: jax.Array, key: jax.Array,
 ) -> tuple[Trained, StepFigures]:  # fmt: skip
-    """`count` of them, each on a minibatch of `draw(key)`; and the sums of their figures."""
+    """`count` of them, each on a minibatch of `draw(data, key)`; and the sums of their figures."""
 
-    def step(i, carry):
-        trained, total = carry
-        sample_key, step_key = jax.random.split(jax.random.fold_in(key, i))
-        trained, figures = gradient_step(config, networks, trained, draw(sample_key), step_key)
-        return trained, jax.tree.map(jnp.add, total, figures)
+    def steps(config, trained, data, count, key):
+        def step(i, carry):
+            trained, total = carry
+            draw_key, step_key = jax.random.split(jax.random.fold_in(key, i))
+            batch = draw(data, draw_key)
+            trained, figures = gradient_step(config, networks, trained, batch, step_key)
+            return trained, jax.tree.map(jnp.add, total, figures)
 
-    return jax.lax.fori_loop(0, count, step, (trained, StepFigures.zero()))
+        return jax.lax.fori_loop(0, count, step, (trained, StepFigures.zero()))
+
+    if jax.default_backend() == 'cpu':
+        # One member after the other: matrices of this size fill a core, and none waits for another.
+        steps = sequential_vmap(steps)
+    return steps(config, trained, data, count, key)
 
 
 def kept_if_sound(
