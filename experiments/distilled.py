@@ -72,7 +72,7 @@ def _run(task: str, path: Path, console: Console) -> None:
         return
     mpq_jax.distil(
         path,
-        {'episodes': entry.episodes},
+        {'episodes': entry.episodes, 'distil.from_buffer': False},  # as the first runs were
         resume=(path / 'distilled' / 'config.json').exists(),
         test_episodes=entry.test_episodes,
         console=console,

@@ -77,5 +77,6 @@ def distilled_config(planner: Config, run_dir: Path) -> Config:
     fields = {
         'agent': 'distilled', 'from_run': str(run_dir.resolve()), 'episodes': EPISODES,
         'learner.episodes_per_round': 1, 'training.baselines': False,
+        'distil.from_buffer': not planner.learns_dynamics,
     }  # fmt: skip
     return set_fields(planner, fields)
