@@ -84,7 +84,7 @@ def gradient_step(
 
     def policy_loss(policy):
         actions, log_density = networks.policy(policy, batch.observation).sample(action_key)
-        returns = _lower(networks.qs(qs, batch.observation, actions))
+        returns = networks.lower(qs, batch.observation, actions)
         return jnp.mean(temperature * log_density - returns), -jnp.mean(log_density)
 
     loss_of_q, q_gradient = jax.value_and_grad(q_loss)(trained.qs)
@@ -110,7 +110,7 @@ def q_targets(
     At a true termination minus the terminal cost of s' stands for what is in brackets.
     """
     actions, log_density = networks.policy(trained.policy, batch.next_observation).sample(key)
-    lower = _lower(networks.qs(trained.target_qs, batch.next_observation, actions))
+    lower = networks.lower(trained.target_qs, batch.next_observation, actions)
     following = lower - jnp.exp(trained.log_temperature) * log_density
     if not isinstance(batch.next_terminal_cost, tuple):
         ended = -config.reward_scale * batch.next_terminal_cost
@@ -121,11 +121,6 @@ def q_targets(
 def target_entropy(config: SACConfig, action_size: int) -> jax.Array | float:
     """Of the policy, in nats: what the temperature is moved towards."""
     return -config.target_entropy_scale * action_size
-
-
-def _lower(qs: jax.Array) -> jax.Array:
-    """Of both Qs `[2, B]`; the slope of `jnp.min` is 0 / 0 where a compiler rounds twice."""
-    return jnp.where(qs[0] < qs[1], qs[0], qs[1])
 
 
 def _adam(rate, params, gradient, optimizer):
