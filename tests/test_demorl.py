@@ -39,6 +39,7 @@ SMALL = {
     'demorl.retained_rounds': 2,
     'training.validation_episodes': 0,
 }
+SLOW = pytest.mark.slow
 ONLINE = {'dynamics.particles': 2, 'planner.iterations': 2, 'demorl.policy_rollouts': 2}
 
 
@@ -55,7 +56,7 @@ def rows_of(run):
     ]
 
 
-@pytest.mark.parametrize('agent', ['demorl', 'demorl_online'])
+@pytest.mark.parametrize('agent', ['demorl', pytest.param('demorl_online', marks=SLOW)])
 def test_a_run_learns_models_and_a_policy_and_goes_on_as_if_it_had_never_stopped(tmp_path, agent):
     whole = mpq_jax.train(config_of(agent), tmp_path / 'whole')
     table = {n: read_table(whole.metrics_file, n) for n in ('updates', 'policy_loss', 'model_loss')}
@@ -76,7 +77,7 @@ def test_a_run_learns_models_and_a_policy_and_goes_on_as_if_it_had_never_stopped
     assert action.shape == (1,) and np.abs(action).max() <= 1.0
 
 
-@pytest.mark.slow
+@SLOW
 def test_shares_and_step_sizes_are_one_batch(tmp_path):
     """MBPO and DeMoRL differ in a number; the share of real data is another."""
     steps = [{'planner.step_size': 0.0}, {'planner.step_size': 1.0}]
@@ -88,6 +89,7 @@ def test_shares_and_step_sizes_are_one_batch(tmp_path):
     np.testing.assert_allclose(read_table(bare.metrics_file, 'policy_loss')[0], loss[0], rtol=1e-4)
 
 
+@SLOW
 def test_a_round_that_diverges_is_put_back_and_counted(tmp_path, capsys, monkeypatch):
     steps = sac.gradient_steps
 
