@@ -109,3 +109,29 @@ def test_models_are_learned_on_several_devices_as_on_one(tmp_path):
         known = ~np.isnan(one)
         assert known.any() and (known == ~np.isnan(several)).all()
         np.testing.assert_allclose(several[known], one[known], rtol=1e-2, atol=1e-3)
+
+
+DISTILLED = """
+import sys
+import mpq_jax
+from tests.conftest import tiny_lq_config
+
+run = mpq_jax.train(tiny_lq_config(num_seeds=3, episodes=2), sys.argv[1])
+fields = {'episodes': 2, 'distil.expert_episodes': 1, 'distil.epochs': 2, 'distil.hidden_width': 8}
+mpq_jax.distil(run.path, fields, test_episodes=1)
+"""
+
+
+@pytest.mark.slow
+def test_what_comes_from_another_run_goes_to_several_devices(tmp_path):
+    """Its parameters, models and buffer, which one device reads."""
+    for count in (1, 3):
+        flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={count}'
+        subprocess.run(
+            [sys.executable, '-c', DISTILLED, tmp_path / str(count)], cwd=ROOT,
+            env=os.environ | {'XLA_FLAGS': flags}, check=True, timeout=300,
+        )  # fmt: skip
+    files = (tmp_path / str(n) / 'distilled' / 'metrics.csv' for n in (1, 3))
+    one, several = (read_table(file, 'policy_loss') for file in files)
+    assert np.isfinite(one).all() and one.shape == (3, 2)
+    np.testing.assert_allclose(several, one, rtol=1e-2)

@@ -129,8 +129,10 @@ class Programs:
         self.state_shapes()
         layout = self.compiler.layout
         state = self.compiler.call('init', self._init, *layout.placed(self._init_args()))
-        bring = self.algorithm.bring
-        return state if bring is None else layout.placed(bring(layout.trimmed(state)))
+        if self.algorithm.bring is None:
+            return state
+        brought = self.algorithm.bring(jax.device_get(layout.trimmed(state)))
+        return layout.placed(jax.tree.map(jnp.asarray, brought))  # from one device to all
 
     def state_shapes(self) -> MemberState:
         """Shapes and types of that state, unpadded, without computing it.
