@@ -61,8 +61,11 @@ def stand():
     )
 
 
+NEEDS_WARP = "needs the extra warp: pip install -e '.[warp]'"
+
+
 def on_warp(**fields):
-    pytest.importorskip('warp', reason="needs the extra warp: pip install -e '.[warp]'")
+    pytest.importorskip('warp', reason=NEEDS_WARP)
     return PhysicsConfig(backend='mjx', impl='warp', **{**CONVERGED, **fields})
 
 
@@ -205,6 +208,7 @@ def test_a_world_that_diverges_takes_nothing_from_the_others():
 
 
 def test_mocap_bodies_are_where_mujoco_has_them():
+    pytest.importorskip('warp', reason=NEEDS_WARP)
     task = TASKS['moving']
     simulator = make_simulator(task, PhysicsConfig('mjx', impl='warp'))
     start, model = simulator.state(task.reset(jax.random.key(0))), simulator.true_model()
