@@ -62,15 +62,20 @@ for count in (1, 2, 4):
 """
 
 
+def run_on(devices, script, path):
+    """The script, told the path, in a process of its own that has so many devices."""
+    flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={devices}'
+    subprocess.run(
+        [sys.executable, '-c', script, path], cwd=ROOT, env=os.environ | {'XLA_FLAGS': flags},
+        check=True, timeout=300,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     """One plan a member, an episode and a learning round of 3 members on 1, 2 and 4 devices."""
     path = tmp_path_factory.mktemp('devices')
-    flags = os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=4'
-    subprocess.run(
-        [sys.executable, '-c', SCRIPT, path], cwd=ROOT, env=os.environ | {'XLA_FLAGS': flags},
-        check=True, timeout=300,
-    )  # fmt: skip
+    run_on(4, SCRIPT, path)
     return {count: np.load(path / f'{count}.npz') for count in (1, 2, 4)}
 
 
@@ -99,11 +104,7 @@ mpq_jax.train(config_of(num_seeds=3, episodes=3), sys.argv[1])
 def test_models_are_learned_on_several_devices_as_on_one(tmp_path):
     """Networks are members' own: where a batch is split, each device has those of its members."""
     for count in (1, 3):
-        flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={count}'
-        subprocess.run(
-            [sys.executable, '-c', LEARNED, tmp_path / str(count)], cwd=ROOT,
-            env=os.environ | {'XLA_FLAGS': flags}, check=True, timeout=300,
-        )  # fmt: skip
+        run_on(count, LEARNED, tmp_path / str(count))
     for column in ('return', 'model_loss', 'model_holdout_loss', 'model_error'):
         one, several = (read_table(tmp_path / str(n) / 'metrics.csv', column) for n in (1, 3))
         known = ~np.isnan(one)
@@ -126,11 +127,7 @@ mpq_jax.distil(run.path, fields, test_episodes=1)
 def test_what_comes_from_another_run_goes_to_several_devices(tmp_path):
     """Its parameters, models and buffer, which one device reads."""
     for count in (1, 3):
-        flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={count}'
-        subprocess.run(
-            [sys.executable, '-c', DISTILLED, tmp_path / str(count)], cwd=ROOT,
-            env=os.environ | {'XLA_FLAGS': flags}, check=True, timeout=300,
-        )  # fmt: skip
+        run_on(count, DISTILLED, tmp_path / str(count))
     files = (tmp_path / str(n) / 'distilled' / 'metrics.csv' for n in (1, 3))
     one, several = (read_table(file, 'policy_loss') for file in files)
     assert np.isfinite(one).all() and one.shape == (3, 2)
