@@ -1,16 +1,14 @@
 """Fitting a policy to labels: Adam on the mean squared error of all that is stored."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from mpq_jax.config import DistilConfig
-from mpq_jax.learning.policies import tanh_policy
+from mpq_jax.learning.policies import adam, tanh_policy
 from mpq_jax.learning.policies.tanh_policy import PolicyParams, TanhNetwork
-
-_ADAM = optax.scale_by_adam()
 
 
 class Fit(NamedTuple):
@@ -30,7 +28,7 @@ class Examples(NamedTuple):
 
 def begin(policy: PolicyParams) -> Fit:
     """Before the first step."""
-    return Fit(policy, _ADAM.init(policy.network))
+    return Fit(policy, adam.begin(policy.network))
 
 
 def fit(
@@ -61,9 +59,8 @@ def fit(
             return jnp.sum(errors**2) / (jnp.maximum(there.sum(), 1) * labels.shape[-1])
 
         value, gradients = jax.value_and_grad(loss)(params)
-        directions, optimizer = _ADAM.update(gradients, optimizer)
-        updates: Any = jax.tree.map(lambda d: -config.learning_rate * d, directions)
-        return optax.apply_updates(params, updates), optimizer, total + value
+        params, optimizer = adam.step(config.learning_rate, params, gradients, optimizer)
+        return params, optimizer, total + value
 
     carry = state.policy.network, state.optimizer, jnp.float32(0.0)
     params, optimizer, total = jax.lax.fori_loop(0, steps, step, carry)

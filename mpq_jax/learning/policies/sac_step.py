@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import optax
 
 from mpq_jax.config import SACConfig
+from mpq_jax.learning.policies import adam
 from mpq_jax.learning.policies.networks import ActorCritic, Params
 from mpq_jax.learning.replay_buffer import Transition
-
-_ADAM = optax.scale_by_adam()
 
 
 class Experience(NamedTuple):
@@ -60,7 +59,7 @@ def fresh(
     """Before the first step, for observations `[no]` and actions `[nu]` of that size."""
     policy, qs = networks.init(key, observation, action)
     log_temperature = jnp.log(jnp.asarray(config.initial_temperature, jnp.float32))
-    optimizers = tuple(_ADAM.init(x) for x in (policy, qs, log_temperature))
+    optimizers = tuple(adam.begin(x) for x in (policy, qs, log_temperature))
     return Trained(policy, qs, qs, log_temperature, optimizers)
 
 
@@ -88,11 +87,11 @@ def gradient_step(
         return jnp.mean(temperature * log_density - returns), -jnp.mean(log_density)
 
     loss_of_q, q_gradient = jax.value_and_grad(q_loss)(trained.qs)
-    qs, q_optimizer = _adam(rate, trained.qs, q_gradient, q_optimizer)
+    qs, q_optimizer = adam.step(rate, trained.qs, q_gradient, q_optimizer)
     climb = jax.value_and_grad(policy_loss, has_aux=True)
     (loss_of_policy, entropy), policy_gradient = climb(trained.policy)
-    policy, policy_optimizer = _adam(rate, trained.policy, policy_gradient, policy_optimizer)
-    log_temperature, temperature_optimizer = _adam(
+    policy, policy_optimizer = adam.step(rate, trained.policy, policy_gradient, policy_optimizer)
+    log_temperature, temperature_optimizer = adam.step(
         rate, trained.log_temperature, entropy - target_entropy(config, batch.action.shape[-1]),
         temperature_optimizer,
     )  # fmt: skip
@@ -121,8 +120,3 @@ def q_targets(
 def target_entropy(config: SACConfig, action_size: int) -> jax.Array | float:
     """Of the policy, in nats: what the temperature is moved towards."""
     return -config.target_entropy_scale * action_size
-
-
-def _adam(rate, params, gradient, optimizer):
-    directions, optimizer = _ADAM.update(gradient, optimizer)
-    return jax.tree.map(lambda x, d: x - rate * d, params, directions), optimizer
