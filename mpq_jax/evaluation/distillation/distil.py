@@ -1,5 +1,6 @@
 """A policy distilled from a trained run's planner: `distil`."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,7 +67,9 @@ def distil(
     config = set_fields(config, fields or {})
     train(config, there.path, resume=resume, real_systems=real_systems, console=console)
     result = compare(run, there, test_episodes, real_systems, console)
-    result['files'], interface = export_policies(there.path, console.print)
+    result['files'], interface = export_policies(
+        there.path, functools.partial(console.print, markup=False)
+    )
     result['interface'] = interface
     write_atomically(there.path / 'distilled.json', json.dumps(result, indent=1) + '\n')
     return result
