@@ -10,6 +10,7 @@ import pytest
 
 import mpq_jax
 from mpq_jax.config import set_fields
+from mpq_jax.config.agents import AGENTS
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.learning.policies import arithmetic, sac
 from mpq_jax.learning.policies.demorl import rollout_steps
@@ -75,6 +76,16 @@ def test_a_run_learns_models_and_a_policy_and_goes_on_as_if_it_had_never_stopped
     assert np.isfinite(mpq_jax.evaluate(whole.path, 2)['return']['mean'])
     action = mpq_jax.load_controller(whole.path).act(np.array([0.3]), np.zeros(1))
     assert action.shape == (1,) and np.abs(action).max() <= 1.0
+
+
+def test_presets_are_valid_as_they_come():
+    for agent, kind in AGENTS.items():
+        config = mpq_jax.preset('pendulum', agent)
+        set_fields(config, {'from_run': 'runs/other' * kind.builds_on}).validate()
+    none = {'planner.iterations': 0}
+    set_fields(mpq_jax.preset('pendulum', 'demorl'), none).validate()
+    with pytest.raises(mpq_jax.ConfigError, match=r'planner\.iterations = 0'):
+        set_fields(mpq_jax.preset('pendulum', 'mpq'), none).validate()
 
 
 @SLOW

@@ -67,11 +67,11 @@ def cost(state, action):
     return 0.5 * LQ['q'] * state[0] ** 2 + 0.5 * LQ['r'] * action[0] ** 2
 
 
-def followed(step_size=1.0, loss='low_cost', **changes):
+def followed(step_size=1.0, loss='low_cost', iterations=1, **changes):
     """Improved rollouts from six states, where they started, and on what."""
     config = DMDConfig(
         loss=loss, covariance='fixed', horizon=STEPS, num_samples=len(GRID), elite_fraction=0.25,
-        temperature=0.7, step_size=step_size, discount=0.9,
+        temperature=0.7, step_size=step_size, discount=0.9, iterations=iterations,
     )  # fmt: skip
     simulator, ensemble = networks(lq_task(**changes))
     loop = InnerLoop(Agent(simulator, SquareQ(), KNOWN), policy)
@@ -92,6 +92,8 @@ def test_without_a_step_the_policys_own_rollouts_are_kept():
     result, _, _, _ = followed(step_size=0.0)
     seen = result.experience
     np.testing.assert_allclose(seen.action, np.tanh(-0.8 * seen.observation), atol=1e-6)
+    unplanned, _, _, _ = followed(iterations=0)
+    jax.tree.map(np.testing.assert_array_equal, unplanned, result)
     moved, _, _, _ = followed(step_size=1.0)
     assert np.abs(moved.actions - result.actions).max() > 0.05
 

@@ -58,10 +58,13 @@ def check_model(agent: str, planner_model: str) -> None:
 def validate_planner(agent: str, planner: BasePlannerConfig) -> None:
     """Raises ConfigError naming field, value and range.
 
-    Plans have to move: by a step of 0 only where they are along a policy, or where none are made.
+    Plans have to move: by a step of 0, or in no iteration, only where they are along a policy, or
+    where none are made.
     """
     kind = AGENTS[agent]
-    may_rest = kind.follows or not kind.plans
-    if may_rest and isinstance(planner, PlannerConfig) and planner.step_size == 0.0:
-        planner = dataclasses.replace(planner, step_size=1.0)
+    if kind.follows or not kind.plans:
+        if planner.iterations == 0:
+            planner = dataclasses.replace(planner, iterations=1)
+        if isinstance(planner, PlannerConfig) and planner.step_size == 0.0:
+            planner = dataclasses.replace(planner, step_size=1.0)
     planner.validate()

@@ -86,7 +86,7 @@ def improve(
       costs_of: what plans cost from where the system is; `scoring.score` on models of it.
       plan: for now, already shifted.
       key: random key.
-      iterations: one or more.
+      iterations: none leaves the plan as it is.
 
     Returns:
       The better plan, and diagnostics of the last iteration.
@@ -97,6 +97,8 @@ def improve(
         updated = planner.update(config, plan, candidates, costs_of(candidates.actions))
         return updated.plan, diagnose(updated)
 
+    if not iterations:
+        return plan, no_diagnostics()
     if iterations == 1:
         return iterate(plan, key)
     plan, history = jax.lax.scan(iterate, plan, jax.random.split(key, iterations))

@@ -59,7 +59,7 @@ _AGENTS: dict[str, dict[str, Any]] = {
     # step moves them to the elite's mean, to exponential weights' mean, or not at all.
     'demorl': _ALONG_POLICY,
     'mopac': {**_ALONG_POLICY, 'planner.loss': 'exponential_utility', 'planner.temperature': 1.0},
-    'mbpo': {**_ALONG_POLICY, 'planner.num_samples': 5, 'planner.step_size': 0.0},
+    'mbpo': {**_ALONG_POLICY, 'planner.iterations': 0},
     # Plans are acted on: three steps and Q, a hundred samples of which five are the policy's, five
     # times, on four particles of each network. SAC's sizes are those of the authors' robots.
     'demorl_online': {

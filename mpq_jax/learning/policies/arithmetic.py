@@ -7,6 +7,7 @@ import numpy as np
 
 from mpq_jax.config import Config
 from mpq_jax.learning.algorithm import MemberState
+from mpq_jax.learning.policies.demorl import rollout_steps
 
 
 def of_sac(config: Config, shapes: MemberState, episode_steps: int) -> float:
@@ -26,9 +27,9 @@ def of_demorl(config: Config, shapes: MemberState, episode_steps: int) -> float:
     """The same of gradient steps, of fitting models, and of plans and rollouts on them."""
     trained, settings, planner = shapes.learner.sac.trained, config.demorl, config.planner
     q, model = _parameters(trained.qs), _parameters(shapes.dynamics.fits.member.params, axes=2)
-    horizon, plans = planner.horizon, planner.num_samples * planner.iterations
-    rollout = 2 * model * (2 * horizon + plans * (horizon - 1)) + 2 * q * plans
-    rollouts = _rounds(config) * settings.generations * settings.starts * rollout
+    rounds, plans = _rounds(config), planner.num_samples * planner.iterations
+    ends = settings.generations * settings.starts * plans
+    rollouts = 2.0 * rounds * (rollout_steps(config) * model + ends * q)
     return (
         _gradient_steps(config, trained, episode_steps)
         + _fits(config, model, episode_steps)

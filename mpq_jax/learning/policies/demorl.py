@@ -53,7 +53,8 @@ def rollout_steps(config: Config) -> int:
     """Control steps on the model in one learning round of one member."""
     planner, settings = config.planner, config.demorl
     plans = planner.num_samples * planner.iterations
-    rollout = 2 * planner.horizon + plans * (planner.horizon - 1)
+    followed = 2 if plans else 1  # the policy, and what was made of it
+    rollout = followed * planner.horizon + plans * (planner.horizon - 1)
     return settings.generations * settings.starts * rollout
 
 

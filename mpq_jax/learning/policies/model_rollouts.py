@@ -3,8 +3,8 @@
 Samineni (2021); Mishra et al. (2022). From a state of the real system a policy is rolled out on one
 network. A planner's distribution is put around its actions, moved by what sampled plans cost on the
 same network, with Q at their end, and the moved actions are taken from the same state, under the
-same noise. Without a move (`planner.step_size` 0) these are the policy's own rollouts: MBPO.
-Weights decide what else it is: those of the exponential utility make it MoPAC.
+same noise. Without a move (a `planner.step_size` of 0, or no iteration) these are the policy's own
+rollouts: MBPO. Weights decide what else it is: those of the exponential utility make it MoPAC.
 """
 
 import functools
@@ -77,6 +77,8 @@ class InnerLoop(NamedTuple):
         assert isinstance(simulator, LearnedSimulator)
         along = functools.partial(follow, simulator, model, start, noise)
         bare = along(lambda key, seen: self.policy(policy_params, seen, key), chosen)
+        if not config.iterations:
+            return bare
         plan = agent.planner.around(config, bare.actions)
         costs_of = agent.costs_of(config, q_params, model, start, plan_key)
         plan, _ = improve(
