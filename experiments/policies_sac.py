@@ -16,10 +16,10 @@ from absl import flags
 
 import mpq_jax
 from experiments import policies_sac_page
+from experiments.step_budget import train_to
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
 from mpq_jax.commands import command_line
-from mpq_jax.runs.metrics import read_table
 from mpq_jax.tasks import Reading, Task
 
 FLAGS = flags.FLAGS
@@ -76,32 +76,10 @@ ENTRIES = {
 
 
 def run_seed(entry: Entry, seed: int, path: Path) -> None:
-    """Trains until the entry's steps are taken, whatever number of episodes that is."""
     fields: dict[str, Any] = {'agent': 'sac', 'seed': seed, 'num_seeds': 1} | entry.fields
     task, agent = fields.pop('task'), fields.pop('agent')
     config = mpq_jax.set_fields(mpq_jax.preset(task, agent), fields)
-    definition, taken, done = mpq_jax.load_task(task), 0, 0
-    growth = 1 if definition.terminated is None else 3  # episodes grow longer
-    if (path / 'metrics.csv').exists():
-        taken, done = progress(path)
-    while taken < entry.steps:
-        recent = recent_steps(path) if done else definition.episode_steps
-        more = min(max((entry.steps - taken) // (growth * recent), 1), 100)
-        config = mpq_jax.set_fields(config, {'episodes': done + more})
-        mpq_jax.train(config, path, resume=done > 0)
-        taken, done = progress(path)
-
-
-def progress(path: Path) -> tuple[int, int]:
-    """Control steps and episodes of a run so far."""
-    steps = read_table(path / 'metrics.csv', 'env_steps')[0]
-    return int(steps[-1]), len(steps)
-
-
-def recent_steps(path: Path) -> int:
-    """The mean length of its last episodes, three at most."""
-    ends = [0.0, *read_table(path / 'metrics.csv', 'env_steps')[0]][-4:]
-    return max(10, int((ends[-1] - ends[0]) / (len(ends) - 1)))
+    train_to(config, entry.steps, path)
 
 
 def main() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments import return_curves
+from experiments.return_curves import last_fifth
 from mpq_jax.base.files import write_atomically
-from mpq_jax.base.statistics import INTERVAL, confidence_interval, describe_mean
+from mpq_jax.base.statistics import INTERVAL, describe_mean
 from mpq_jax.figures import plots
 from mpq_jax.runs.metrics import read_table
 from mpq_jax.runs.run_directory import manifest
@@ -34,12 +36,6 @@ def write(path: Path, entries: Mapping[str, Any]) -> str:
     if rows:
         _draw(rows, steps, path / 'sac.png')
     return text
-
-
-def last_fifth(row: Mapping[str, Any], steps: int) -> float:
-    """Mean return of the training episodes that ended in the last fifth of so many steps."""
-    ends = np.array(row['steps'])
-    return float(np.mean(np.array(row['returns'])[(ends > 0.8 * steps) & (ends <= steps)]))
 
 
 def _key(row: Mapping[str, Any]) -> tuple:
@@ -114,30 +110,9 @@ def _draw(rows: list[dict[str, Any]], steps: Mapping[str, int], path: Path) -> N
     tasks = [task for task in steps if _groups(rows, task)]
     for place, task in enumerate(tasks):
         axes, count = figure.add_subplot(1, len(tasks), place + 1), steps[task]
-        at = np.linspace(0.1 * count, count, 19)
         for name, group in _groups(rows, task):
-            if name == 'no control':
-                axes.axhline(np.mean(group[0]['returns']), color='grey', lw=1, ls=':', label=name)
-                continue
-            curves = np.array([_smoothed(row, at, 0.1 * count) for row in group])
-            (line,) = axes.plot(at, np.nanmean(curves, axis=0), label=name)
-            if len(curves) >= 5:
-                low, high = np.array([confidence_interval(x) for x in curves.T]).T
-                axes.fill_between(at, low, high, alpha=0.15, color=line.get_color(), lw=0)
+            return_curves.draw(axes, name, group, count)
         axes.set_title(f'{task}: return of training episodes', fontsize=9)
         axes.set_xlabel('control steps')
         axes.legend(fontsize=7)
     plots.save(figure, path)
-
-
-def _smoothed(row: Mapping[str, Any], at: np.ndarray, window: float) -> np.ndarray:
-    """Mean returns of the episodes that ended within a window before each of `at`."""
-    ends, returns = np.array(row['steps']), np.array(row['returns'])
-    return np.array(
-        [
-            returns[(ends > x - window) & (ends <= x)].mean()
-            if ((ends > x - window) & (ends <= x)).any()
-            else np.nan
-            for x in at
-        ]
-    )

@@ -40,6 +40,17 @@ def dm_control_returns(task: str) -> dict[str, dict[int, list[float]]]:
     return found
 
 
+def demorl_curves(task: str) -> dict[str, list[tuple[float, float]]]:
+    """'demorl', 'mopac', 'mbpo' -> environment steps (of a range the middle) and mean return."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    with open(_HERE / 'demorl_curves.csv', newline='') as file:
+        for row in csv.DictReader(file):
+            if row['task'] == task:
+                steps = 500.0 * (int(row['thousands_from']) + int(row['thousands_to']))
+                found.setdefault(row['method'], []).append((steps, float(row['return'])))
+    return found
+
+
 def _curves(name: str, task: str) -> dict[tuple[str, int, str], np.ndarray]:
     curves: dict[tuple[str, int, str], list[float]] = {}
     with gzip.open(_HERE / name, 'rt', newline='') as file:
