@@ -16,11 +16,11 @@ from absl import flags
 
 import mpq_jax
 from experiments import demorl_page
-from experiments.step_budget import train_to
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
 from mpq_jax.commands import command_line
 from mpq_jax.config import Config
+from mpq_jax.runs.run_directory import RunDirectory
 
 FLAGS = flags.FLAGS
 
@@ -60,7 +60,8 @@ AGENTS: dict[str, Fields] = {
 ENTRIES = {
     'inverted_pendulum': Entry(
         'InvertedPendulum-v5', 5000, (100, 500, 950),
-        {'task': 'experiments.policies_sac:inverted_pendulum'}, {},
+        # An episode of random actions takes some eight steps.
+        {'task': 'experiments.policies_sac:inverted_pendulum', 'dynamics.random_episodes': 10}, {},
     ),
     'half_cheetah': Entry(
         'HalfCheetah-v5', 15_000, (0, 1000, 2000), {'task': 'gymnasium:HalfCheetah-v5'}, {},
@@ -73,11 +74,14 @@ ENTRIES = {
 
 
 def config_of(entry: Entry, agent: str, seed: int) -> Config:
-    """The run of a seed; its episodes are as many as its steps take."""
+    """The run of a seed."""
     common = {
         'real_system': 'gymnasium',
         'seed': seed,
         'num_seeds': 1,
+        'starts': 'reports' if seed >= 100 else 'tuning',
+        'episodes': entry.steps,  # more than there can be
+        'training.max_env_steps': entry.steps,
         'training.validation_episodes': 0,
         'learner.buffer_capacity': entry.steps + 1000,
     }
@@ -88,7 +92,7 @@ def config_of(entry: Entry, agent: str, seed: int) -> Config:
 
 def main() -> None:
     console, path = make_console(), Path(FLAGS.run_dir or 'runs/demorl')
-    if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # each seed is a few runs
+    if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # seeds share their programs
         jax.config.update('jax_compilation_cache_dir', str(path / 'compiled'))
     for names, allowed, flag in (
         (FLAGS.entries, ENTRIES, '--entries'), (FLAGS.agents, AGENTS, '--agents'),
@@ -99,7 +103,9 @@ def main() -> None:
         for name in FLAGS.entries:
             for agent in FLAGS.agents:
                 config = config_of(ENTRIES[name], agent, seed)
-                train_to(config, ENTRIES[name].steps, path / name / agent / str(seed))
+                run = RunDirectory(path / name / agent / str(seed))
+                if not run.finished(config):
+                    mpq_jax.train(config, run.path, resume=run.config_file.exists())
                 demorl_page.write(path, ENTRIES, tuple(AGENTS))
     console.print(demorl_page.write(path, ENTRIES, tuple(AGENTS)), markup=False)
 

@@ -16,10 +16,10 @@ from absl import flags
 
 import mpq_jax
 from experiments import policies_sac_page
-from experiments.step_budget import train_to
 from mpq_jax.base.progress import make_console
 from mpq_jax.base.validation import check_choice
 from mpq_jax.commands import command_line
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.tasks import Reading, Task
 
 FLAGS = flags.FLAGS
@@ -76,15 +76,23 @@ ENTRIES = {
 
 
 def run_seed(entry: Entry, seed: int, path: Path) -> None:
-    fields: dict[str, Any] = {'agent': 'sac', 'seed': seed, 'num_seeds': 1} | entry.fields
+    fields: dict[str, Any] = {
+        'agent': 'sac',
+        'seed': seed,
+        'num_seeds': 1,
+        'episodes': entry.steps,  # more than there can be
+        'training.max_env_steps': entry.steps,
+        **entry.fields,
+    }
     task, agent = fields.pop('task'), fields.pop('agent')
     config = mpq_jax.set_fields(mpq_jax.preset(task, agent), fields)
-    train_to(config, entry.steps, path)
+    if not RunDirectory(path).finished(config):
+        mpq_jax.train(config, path, resume=RunDirectory(path).config_file.exists())
 
 
 def main() -> None:
     console, path = make_console(), Path(FLAGS.run_dir or 'runs/sac')
-    if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # each seed is a few runs
+    if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # seeds share their programs
         jax.config.update('jax_compilation_cache_dir', str(path / 'compiled'))
     for name in FLAGS.entries:
         check_choice('--entries', name, tuple(ENTRIES))

@@ -33,8 +33,8 @@ class Reporter:
         self,
         label: str,
         total: int,
-        console: Console | None = None,
         unit: str = 'episodes',
+        console: Console | None = None,
         bars: Progress | None = None,
     ):
         """With `bars`, which somebody else starts and stops, it is one line among theirs."""

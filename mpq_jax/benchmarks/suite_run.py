@@ -57,7 +57,7 @@ def run(options: Options, console: Console) -> None:
         _list(parts, on_gpu, console)
         return
     record = _Record(options, len(parts))
-    with Reporter('benchmark', len(chosen), console, unit='cases') as reporter:
+    with Reporter('benchmark', len(chosen), 'cases', console) as reporter:
         _measure_all(chosen, on_gpu, record, reporter)
     suite_page.show(record.rows, console)
     console.print(f'{record.path}, and beside it .md and .png', markup=False)

@@ -69,6 +69,7 @@ class TrainingConfig:
     # that a kill loses no more than a minute or an episode, whichever is longer.
     checkpoint_interval: int = 0
     checkpoints_to_keep: int = 2
+    max_env_steps: int = 0  # after which of each seed a run ends, with its episode; 0: no bound
     baselines: bool = False  # run plain MPPI at the same and the long horizon beside it
     max_restores: int = 10  # times a seed's diverged Q is put back before the run stops
     real_system_timeout: float = 10.0  # seconds for a reset or step of one's own system; 0: none
@@ -79,6 +80,7 @@ class TrainingConfig:
         check_at_least('training.validation_episodes', self.validation_episodes, 0)
         check_at_least('training.checkpoint_interval', self.checkpoint_interval, 0)
         check_at_least('training.checkpoints_to_keep', self.checkpoints_to_keep, 1)
+        check_at_least('training.max_env_steps', self.max_env_steps, 0)
         check_at_least('training.max_restores', self.max_restores, 0)
         check_between('training.real_system_timeout', self.real_system_timeout, 0.0, None)
         check_at_least('training.real_system_retries', self.real_system_retries, 0)

@@ -78,7 +78,7 @@ def evaluate(
         check_video(video, played)
     run = RunDirectory(run_dir)
     with (
-        Reporter('evaluate', episodes, console) as reporter,
+        Reporter('evaluate', episodes, console=console) as reporter,
         _stopping(programs) as stop,
         contextlib.closing(programs.collector),
     ):

@@ -69,3 +69,10 @@ def latest(buffer: ReplayBuffer, count: int) -> Any:
     capacity = capacity_of(buffer)
     places = (buffer.position - count + jnp.arange(count)) % capacity
     return jax.tree.map(lambda leaf: leaf[places], buffer.storage)
+
+
+def latest_of_first(buffers: Any, count: int) -> Any:
+    """The same of the first of several `[B]`; None of none, or where they are no buffers."""
+    if not (count and isinstance(buffers, ReplayBuffer)):
+        return None
+    return latest(jax.tree.map(lambda x: x[0], buffers), count)

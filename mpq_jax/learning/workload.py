@@ -3,6 +3,7 @@
 import dataclasses
 
 from mpq_jax.config import Batch, Config
+from mpq_jax.config.run_length import most_steps
 from mpq_jax.learning.algorithms import algorithm_maker
 from mpq_jax.tasks import Task
 
@@ -47,12 +48,12 @@ class Workload:
     def total(self) -> int:
         """About how many the whole run takes, of all its members."""
         members, config = len(self.batch.members), self.config
-        steps = self.episode_steps
+        steps = most_steps(config, self.episode_steps)
         if not config.learns:
-            return members * config.episodes * steps * self.per_action
+            return members * steps * self.per_action
         settings = config.training
         validations = config.episodes // config.validation_interval * settings.validation_episodes
-        acting = (config.episodes + validations) * steps * self.per_action
+        acting = (steps + validations * self.episode_steps) * self.per_action
         rounds = config.episodes // config.learner.episodes_per_round
         return members * (acting + rounds * self.per_round)
 

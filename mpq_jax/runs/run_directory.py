@@ -18,6 +18,7 @@ from mpq_jax.base.files import write_atomically
 from mpq_jax.base.trust import check_named, is_code
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Batch, Config, overrides
+from mpq_jax.config.run_length import share_done
 
 _PACKAGES = (
     'mpq_jax',
@@ -120,6 +121,11 @@ class RunDirectory:
     def finished_episodes(self) -> int:
         """Episodes of the last training that ran to its end; 0 where none did."""
         return self.read_manifest().get('finished_episodes', 0)
+
+    def finished(self, config: Config) -> bool:
+        """Whether a training ran to what is the end by this config."""
+        steps = self.read_manifest().get('finished_env_steps', 0)
+        return share_done(config, self.finished_episodes, steps) >= 1.0
 
     @property
     def planner_backend(self) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from mpq_jax.base.interrupts import Stopped
 from mpq_jax.base.progress import Reporter, make_bars, make_console
 from mpq_jax.base.validation import RunError
+from mpq_jax.config.run_length import counted, most_steps
 from mpq_jax.learning.workload import Workload
 from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.sweep.grid import Cell, Grid
@@ -29,7 +30,7 @@ class Display:
     ):
         self._console, self._costs = console, costs
         self._bars = make_bars(console)
-        self._sweep = Reporter('sweep', len(cells), console, unit='cells', bars=self._bars)
+        self._sweep = Reporter('sweep', len(cells), 'cells', console, bars=self._bars)
         self._sweep.start_at(finished)
         self._done, self._begin, self._paid = finished, time.perf_counter(), 0.0
 
@@ -44,7 +45,7 @@ class Display:
 
     def cell(self, cell: Cell) -> Reporter:
         """A line for a cell that starts."""
-        return Reporter(cell.name, cell.config.episodes, self._console, bars=self._bars)
+        return Reporter(cell.name, *counted(cell.config), self._console, bars=self._bars)
 
     def say(self, message: str) -> None:
         self._sweep.say(message)
@@ -135,7 +136,7 @@ def run_cell(cell: Cell, run: RunDirectory, reporter: Reporter) -> None:
 
 def _cost(work: Workload) -> float:
     """Of a cell, for the ETA: its model steps, and what a control step takes beside them."""
-    control_steps = work.config.episodes * work.episode_steps
+    control_steps = most_steps(work.config, work.episode_steps)
     return work.total + 100.0 * len(work.batch.members) * control_steps
 
 

@@ -191,7 +191,7 @@ def _work(order: _Order, queue: Queue) -> bytes | None:
 
 
 def _finish(cell: Cell, run: RunDirectory, relay: Relay) -> None:
-    if run.finished_episodes < cell.config.episodes:
+    if not run.finished(cell.config):
         run_cell(cell, run, relay)
 
 

@@ -29,8 +29,8 @@ class SweepDirectory:
         return RunDirectory(self.path / 'cells' / cell_name)
 
     def finished(self, cell: Cell) -> bool:
-        """Whether a cell ran to its last episode."""
-        return self.run(cell.name).finished_episodes >= cell.config.episodes
+        """Whether a cell ran to its end."""
+        return self.run(cell.name).finished(cell.config)
 
     def plan(self, grid: Grid) -> list[Cell]:
         """The cells of a grid: those recorded here, and new ones for points not seen before.

@@ -39,6 +39,16 @@ class Stopwatch:
         yield
         self.loop_seconds = self._now - begin
 
+    def per_second(self, count: float) -> float:
+        return float(count / max(self.seconds, 1e-9))
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {
+            'run_seconds': round(self.seconds, 3),
+            'loop_seconds': round(self.loop_seconds, 3),
+        }
+
     @property
     def _now(self) -> float:
         """On a clock that stands still while something compiles."""

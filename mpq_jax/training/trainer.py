@@ -11,6 +11,7 @@ from mpq_jax.base.interrupts import EPISODE_SECONDS, Stopped, stop_on_signals
 from mpq_jax.base.progress import Reporter
 from mpq_jax.config import Batch, Config
 from mpq_jax.config.labels import agent_label
+from mpq_jax.config.run_length import counted
 from mpq_jax.environments.real_system import RealSystem
 from mpq_jax.runs.lock import only_writer
 from mpq_jax.runs.run_directory import RunDirectory
@@ -67,7 +68,7 @@ def train(
     else:
         run.create(batch, **facts)
     label = label or agent_label(config)
-    reporter = reporter or Reporter(label, config.episodes, console)
+    reporter = reporter or Reporter(label, *counted(config), console)
     driven = contextlib.closing(programs.collector)
     with only_writer(run.path), reporter, stop_on_signals() as stop, driven:
         remove_leftovers(run.path)

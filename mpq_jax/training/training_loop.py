@@ -10,11 +10,12 @@ from mpq_jax.base.interrupts import Abandoned, Stopped, StopRequest
 from mpq_jax.base.progress import Reporter, per_second
 from mpq_jax.base.validation import RunError
 from mpq_jax.config import Batch
+from mpq_jax.config.run_length import counted, share_done, validations_after
 from mpq_jax.environments.episode import Summary
 from mpq_jax.figures import plots
 from mpq_jax.learning import replay_buffer
 from mpq_jax.learning.algorithm import MemberState, Metrics
-from mpq_jax.learning.replay_buffer import ReplayBuffer, Transition
+from mpq_jax.learning.replay_buffer import Transition
 from mpq_jax.runs.checkpoint import Checkpoint, Checkpointer, latest_episode
 from mpq_jax.runs.metrics import MetricsWriter
 from mpq_jax.runs.run_directory import RunDirectory
@@ -39,6 +40,7 @@ class TrainingLoop:
         self.batch, self.config, self.programs = batch, batch.config, programs
         self.run, self.reporter, self.stop = run, reporter, stop
         self.task = programs.real.task
+        self.total, _ = counted(self.config)
         self.state: MemberState
         self.episode = 0  # episodes completed
         self.saved = 0  # of these, in a checkpoint
@@ -52,7 +54,7 @@ class TrainingLoop:
         self.recording: Transition | None = None  # one episode, for the figure
         self.last_steps = 0  # of the first member's last training episode
         self.stopwatch = Stopwatch(programs)
-        self.steps_before = 0  # model steps of earlier sessions
+        self.steps_before, self.share_before = 0, 0.0  # model steps of earlier sessions; how far
 
     def run_to_end(self, resume: bool) -> None:
         checkpointer = Checkpointer(self.run.checkpoints, self.config.training.checkpoints_to_keep)
@@ -74,11 +76,14 @@ class TrainingLoop:
                 writer.close()
         finally:
             checkpointer.close()
-        if self.episode < self.config.episodes:
+        if self._share_done(self.episode) < 1.0:
             name = self.stop.signal_name
             raise Stopped(f'stopped by {name} {self._where()}', name)
         self._finish()
         self.idle.conclude(self.run)
+
+    def _share_done(self, episodes: int) -> float:
+        return share_done(self.config, episodes, self.counters['env_steps'].min())
 
     def _where(self) -> str:
         """How far the saved run is, and how it goes on."""
@@ -99,8 +104,9 @@ class TrainingLoop:
             self.episode = self.saved = saved.episode
             self.counters |= {name: np.array(v, np.int64) for name, v in saved.counters.items()}
         self.steps_before = self.counters['model_steps'].sum()
+        self.share_before = self._share_done(self.episode)
         self.run.record_resume(self.batch, self.episode)
-        self.reporter.start_at(self.episode)
+        self.reporter.start_at(round(self.share_before * self.total))
         return saved is not None
 
     def _save(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
@@ -115,7 +121,7 @@ class TrainingLoop:
     def _loop(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
         try:
             with contextlib.suppress(Abandoned):  # an episode driven from outside
-                while self.episode < self.config.episodes and not self.stop:
+                while self._share_done(self.episode) < 1.0 and not self.stop:
                     self._next(writer, checkpointer)
         except Exception:
             with contextlib.suppress(RunError):
@@ -126,7 +132,7 @@ class TrainingLoop:
     def _next(self, writer: MetricsWriter, checkpointer: Checkpointer) -> None:
         """A block of episodes, from its first step to its rows; of an agent that learns, one."""
         self.diverged = ''
-        if self._validations_after(self.episode) and self.config.real_system != 'simulated':
+        if validations_after(self.config, self.episode) and self.config.real_system != 'simulated':
             self._save(writer, checkpointer)  # a stop within it finds what learning took over gone
         block = self._block()
         for rows in block:
@@ -151,14 +157,20 @@ class TrainingLoop:
         summaries, collecting = self._collect()
         size = summaries.env_steps.shape[1]
         block = []
-        for i in range(min(size, self.config.episodes - self.episode)):
+        for i in range(size):
             episode, summary = self.episode + i, jax.tree.map(lambda x, i=i: x[:, i], summaries)
             self._count_acting(summary, 'env_steps', self.programs.workload.per_action)
             self.last_steps = int(summary.env_steps[0])
             metrics, learning = self._learn_if_due(episode)
             validation = self._validate_if_due(episode)
-            seconds = collecting / size, learning
-            block.append(self._rows(episode, summary, seconds, metrics, validation))
+            rows = episode_rows(
+                self.batch.members, episode, summary, self.counters, (collecting / size, learning),
+                metrics, validation, self.warnings.in_episode(episode),
+                self.task.success is not None, self.programs.algorithm.acts_randomly(episode),
+            )  # fmt: skip
+            block.append(rows)
+            if self._share_done(episode + 1) >= 1.0:
+                break
         return block
 
     def _collect(self) -> tuple[Summary, float]:
@@ -188,14 +200,9 @@ class TrainingLoop:
         self.diverged = divergence.count_restores(metrics, self.counters)
         return metrics, seconds
 
-    def _validations_after(self, episode: int) -> int:
-        """How many validation episodes follow it."""
-        due = self.config.learns and (episode + 1) % self.config.validation_interval == 0
-        return self.config.training.validation_episodes * due
-
     def _validate_if_due(self, episode: int) -> np.ndarray | None:
         """Mean return `[B]` on held-out starts; the best parameters are kept."""
-        if not (count := self._validations_after(episode)):
+        if not (count := validations_after(self.config, episode)):
             return None
         params = self.programs.parameters(self.state, 'last')
         played = 'validation', self.state, params, np.arange(count)
@@ -212,35 +219,28 @@ class TrainingLoop:
         self.counters[counter] += steps
         self.counters['model_steps'] += steps * per_action
 
-    def _rows(self, episode: int, summary: Summary, seconds, metrics=None, validation=None):
-        return episode_rows(
-            self.batch.members, episode, summary, self.counters, seconds, metrics, validation,
-            self.warnings.in_episode(episode), self.task.success is not None,
-            self.programs.algorithm.acts_randomly(episode),
-        )  # fmt: skip
-
     @property
     def _model_steps_per_second(self) -> float:
-        done = self.counters['model_steps'].sum() - self.steps_before
-        return float(done / max(self.stopwatch.seconds, 1e-9))
+        return self.stopwatch.per_second(self.counters['model_steps'].sum() - self.steps_before)
 
     def _show(self, block: list[list[dict[str, Any]]]) -> None:
         speed = f'  {per_second(self._model_steps_per_second)} model steps' * self.config.plans
-        self.reporter.advance(self.episode, shown_figures(block) + speed, self.stopwatch.seconds)
+        seconds, share = self.stopwatch.seconds, self._share_done(self.episode)
+        left = seconds * max(1.0 - share, 0.0) / max(share - self.share_before, 1e-9)
+        done = round(share * self.total)
+        self.reporter.advance(done, shown_figures(block) + speed, seconds, left)
 
     def _finish(self) -> None:
         """The figure of one episode, and the speeds in the manifest."""
-        if isinstance(self.state.buffer, ReplayBuffer) and self.last_steps:
-            one = jax.tree.map(lambda x: x[0], self.state.buffer)
-            self.recording = replay_buffer.latest(one, self.last_steps)
-        if self.recording is not None:
+        last = replay_buffer.latest_of_first(self.state.buffer, self.last_steps)
+        if (shown := last or self.recording) is not None:
             path = self.run.path / 'episode.png'
-            plots.try_episode_figure(self.task, self.recording, path, self.reporter.say)
+            plots.try_episode_figure(self.task, shown, path, self.reporter.say)
         self.run.record(
             finished_episodes=self.episode,
+            finished_env_steps=int(self.counters['env_steps'].min()),
             **self.programs.compiler.figures,
-            run_seconds=round(self.stopwatch.seconds, 3),
-            loop_seconds=round(self.stopwatch.loop_seconds, 3),
+            **self.stopwatch.figures,
             model_steps_per_second=round(self._model_steps_per_second),
         )
         self.reporter.say(

@@ -73,7 +73,7 @@ def main() -> None:
     backends, wanted = _backends_and_references()
     console.print(__doc__.split('\n\n', 1)[1].rstrip(), markup=False)
     rows: list[dict[str, Any]] = []
-    with Reporter('benchmark', len(cells), console, unit='sizes') as reporter:
+    with Reporter('benchmark', len(cells), 'sizes', console) as reporter:
         busy = 0.0
         for i, cell in enumerate(cells):
             rows += _measure(cell, backends, wanted, reporter)

@@ -53,7 +53,7 @@ def main() -> None:
         config = command_line.config_from_flags(FLAGS, num_seeds=count)
         if not config.learns:
             raise ConfigError('agent', config.agent, 'one that learns')
-        with Reporter(f'{count} seeds', FLAGS.repeats, console, unit='repeats') as reporter:
+        with Reporter(f'{count} seeds', FLAGS.repeats, 'repeats', console) as reporter:
             parts = _parts(config, reporter)
         measured = parts | {'overhead': _overhead(config)}
         record['seeds'][str(count)] = measured

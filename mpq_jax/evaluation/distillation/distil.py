@@ -57,7 +57,7 @@ def distil(
     console = console or make_console()
     run = RunDirectory(run_dir)
     planner = run.read_batch(task).config
-    if run.finished_episodes < planner.episodes:
+    if not run.finished(planner):
         raise RunError(
             f'run_dir = {str(run.path)!r} is not at its end: continue it with '
             f'{run.how_to_resume(planner)}'

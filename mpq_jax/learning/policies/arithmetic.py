@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from mpq_jax.config import Config
+from mpq_jax.config.run_length import most_steps
 from mpq_jax.learning.algorithm import MemberState
 from mpq_jax.learning.policies.demorl import rollout_steps
 
@@ -40,7 +41,7 @@ def of_demorl(config: Config, shapes: MemberState, episode_steps: int) -> float:
 def _gradient_steps(config: Config, trained: Any, episode_steps: int) -> float:
     """Targets, then Qs, then the policy through the Qs."""
     policy, qs = _parameters(trained.policy), _parameters(trained.qs)
-    count = config.episodes * episode_steps * config.sac.updates_per_step
+    count = most_steps(config, episode_steps) * config.sac.updates_per_step
     return count * config.sac.batch_size * 2 * (4 * policy + 6 * qs)
 
 
