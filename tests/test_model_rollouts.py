@@ -99,8 +99,8 @@ def test_without_a_step_the_policys_own_rollouts_are_kept():
 
 
 @pytest.mark.parametrize('step_size', [0.0, 1.0])
-def test_what_is_kept_happened_on_the_starts_network(step_size):
-    """The first half of the starts is the first network's, the second the other's."""
+def test_what_is_kept_happened_on_the_other_network(step_size):
+    """The first half of the starts is planned for on the first network, and kept of the second."""
     result, states, ensemble, _ = followed(step_size)
     assert result.valid.all()
     for i, state in enumerate(states):
@@ -108,31 +108,45 @@ def test_what_is_kept_happened_on_the_starts_network(step_size):
             seen = jax.tree.map(lambda x, i=i, t=t: x[i, t], result.experience)
             np.testing.assert_allclose(seen.observation, state[:1], atol=1e-5)
             np.testing.assert_allclose(seen.cost, cost(state, seen.action), atol=1e-5)
-            state = predicted(ensemble, i // (STARTS // NETWORKS), state, seen.action)
+            state = predicted(ensemble, 1 - i // (STARTS // NETWORKS), state, seen.action)
             np.testing.assert_allclose(seen.next_observation, state[:1], atol=1e-5)
             assert not seen.terminated
 
 
+def bare_actions(ensemble, network, state):
+    """The policy's `[L, 1]`, where they lead."""
+    actions = []
+    for _ in range(STEPS):
+        actions.append(np.tanh(-0.8 * state[:1]))
+        state = predicted(ensemble, network, state, actions[-1])
+    return np.array(actions)
+
+
+def plan_cost(ensemble, network, state, plan, discount=0.9):
+    total = 0.0
+    for t in range(STEPS - 1):
+        total += discount**t * cost(state, plan[t])
+        state = predicted(ensemble, network, state, plan[t])
+    return total + discount ** (STEPS - 1) * (2.0 * state[0] ** 2 + plan[-1, 0] ** 2)
+
+
 @pytest.mark.parametrize('loss', ['exponential_utility', 'low_cost'])
-def test_actions_move_to_the_weighted_samples(loss):
+def test_actions_move_by_the_weighted_samples(loss):
     """Exponential weights are MoPAC's, an elite's mean is DeMoRL's: one path, two losses."""
-    bare, _, _, _ = followed(step_size=0.0)
     result, states, ensemble, config = followed(loss=loss)
     for i, start in enumerate(states):
-        costs = []
-        for deviation in GRID:
-            state, total = start, 0.0
-            plan = np.clip(bare.actions[i] + deviation, -1.0, 1.0)
-            for t in range(STEPS - 1):
-                total += 0.9**t * cost(state, plan[t])
-                state = predicted(ensemble, i // 3, state, plan[t])
-            costs.append(total + 0.9 ** (STEPS - 1) * (2.0 * state[0] ** 2 + plan[-1, 0] ** 2))
+        network = i // (STARTS // NETWORKS)
+        bare = bare_actions(ensemble, network, start)
+        plans = np.clip(bare + GRID, -1.0, 1.0)
+        costs = np.array([plan_cost(ensemble, network, start, plan) for plan in plans])
         if loss == 'low_cost':
             weights = np.isin(np.arange(len(GRID)), np.argsort(costs)[:2]) / 2
         else:
-            weights = np.exp(-(np.array(costs) - min(costs)) / config.temperature)
+            weights = np.exp(-(costs - costs.min()) / config.temperature)
             weights /= weights.sum()
-        expected = np.clip(bare.actions[i] + np.tensordot(weights, GRID, axes=1), -1.0, 1.0)
+        moves = np.clip(bare + np.tensordot(weights, GRID, axes=1), -1.0, 1.0) - bare
+        seen = result.experience.observation[i]  # on the other network
+        expected = np.clip(np.tanh(-0.8 * seen) + moves, -1.0, 1.0)
         np.testing.assert_allclose(result.actions[i], expected, atol=1e-4)
 
 

@@ -1,9 +1,9 @@
 """Rollouts on a learned model, whose actions a planner has improved: DeMoRL's inner loop.
 
 Samineni (2021); Mishra et al. (2022). From a state of the real system a policy is rolled out on one
-network. A planner's distribution is put around its actions, moved by what sampled plans cost on the
-same network, with Q at their end, and the moved actions are taken from the same state, under the
-same noise. Without a move (a `planner.step_size` of 0, or no iteration) these are the policy's own
+network. A planner's distribution is put around its actions, and moved by what sampled plans cost on
+the same network, with Q at their end. The policy's actions, so moved, are taken from the same state
+on another network, and that is kept. Without a move (a `planner.step_size` of 0, or no iteration) these are the policy's own
 rollouts: MBPO. Weights decide what else it is: those of the exponential utility make it MoPAC.
 """
 
@@ -57,17 +57,22 @@ class InnerLoop(NamedTuple):
         keys = jax.random.split(key, (draws, count // draws))
         one = functools.partial(self._improved, config, policy_params, q_params)
 
-        def of_network(model: Ensemble, starts: State, keys) -> Followed:
-            alone = jax.tree.map(lambda x: x[None], model)
-            return jax.vmap(one, in_axes=(None, 0, 0))(alone, starts, keys)
+        def of_networks(scoring: Ensemble, kept: Ensemble, starts: State, keys) -> Followed:
+            alone = jax.tree.map(lambda x: x[None], (scoring, kept))
+            return jax.vmap(one, in_axes=(None, None, 0, 0))(*alone, starts, keys)
 
-        followed = jax.vmap(of_network)(models, grouped, keys)
+        others = jax.tree.map(lambda x: jnp.roll(x, -1, axis=0), models)
+        followed = jax.vmap(of_networks)(models, others, grouped, keys)
         return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), followed)
 
     def _improved(
-        self, config: BasePlannerConfig, policy_params, q_params, model: Ensemble, start: State, key
-    ) -> Followed:
-        """From one state, on one network (leading axis 1)."""
+        self, config: BasePlannerConfig, policy_params, q_params, scoring: Ensemble, kept: Ensemble,
+        start: State, key,
+    ) -> Followed:  # fmt: skip
+        """From one state, on two networks (leading axes 1): plans on one, what is kept on another.
+
+        Kept on the same, it would be what plans have found to be wrong with that network.
+        """
         agent = self.agent
         assert agent.planner is not None and agent.planner.around is not None
         policy_key, plan_key, noise_key = jax.random.split(key, 3)
@@ -75,16 +80,23 @@ class InnerLoop(NamedTuple):
         noise = jax.random.split(noise_key, config.horizon)
         simulator = agent.simulator
         assert isinstance(simulator, LearnedSimulator)
-        along = functools.partial(follow, simulator, model, start, noise)
-        bare = along(lambda key, seen: self.policy(policy_params, seen, key), chosen)
+        along = functools.partial(follow, simulator, start=start, noise=noise)
+
+        def act(item, seen: jax.Array) -> jax.Array:
+            key, move = item
+            return jnp.clip(self.policy(policy_params, seen, key) + move, -1.0, 1.0)
+
+        still = jnp.zeros((config.horizon, simulator.action_size))
         if not config.iterations:
-            return bare
+            return along(kept, act=act, items=(chosen, still))
+        bare = along(scoring, act=act, items=(chosen, still))
         plan = agent.planner.around(config, bare.actions)
-        costs_of = agent.costs_of(config, q_params, model, start, plan_key)
+        costs_of = agent.costs_of(config, q_params, scoring, start, plan_key)
         plan, _ = improve(
             agent.planner, config, costs_of, plan, plan_key, iterations=config.iterations
         )
-        return along(lambda action, seen: action, self._actions(config, plan))
+        moves = self._actions(config, plan) - bare.actions
+        return along(kept, act=act, items=(chosen, moves))
 
     def _actions(self, config: BasePlannerConfig, plan) -> jax.Array:
         """Of a plan `[H, nu]`: what a system would do that followed it to its end."""
