@@ -3,8 +3,9 @@
 Samineni (2021); Mishra et al. (2022). From a state of the real system a policy is rolled out on one
 network. A planner's distribution is put around its actions, and moved by what sampled plans cost on
 the same network, with Q at their end. The policy's actions, so moved, are taken from the same state
-on another network, and that is kept. Without a move (a `planner.step_size` of 0, or no iteration) these are the policy's own
-rollouts: MBPO. Weights decide what else it is: those of the exponential utility make it MoPAC.
+on another network, and that is kept. Without a move (a `planner.step_size` of 0, or no iteration)
+these are the policy's own rollouts: MBPO. Weights decide what else it is: those of the exponential
+utility make it MoPAC.
 """
 
 import functools
@@ -58,8 +59,8 @@ class InnerLoop(NamedTuple):
         one = functools.partial(self._improved, config, policy_params, q_params)
 
         def of_networks(scoring: Ensemble, kept: Ensemble, starts: State, keys) -> Followed:
-            alone = jax.tree.map(lambda x: x[None], (scoring, kept))
-            return jax.vmap(one, in_axes=(None, None, 0, 0))(*alone, starts, keys)
+            scoring, kept = jax.tree.map(lambda x: x[None], (scoring, kept))
+            return jax.vmap(one, in_axes=(None, None, 0, 0))(scoring, kept, starts, keys)
 
         others = jax.tree.map(lambda x: jnp.roll(x, -1, axis=0), models)
         followed = jax.vmap(of_networks)(models, others, grouped, keys)
