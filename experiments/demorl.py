@@ -39,9 +39,14 @@ class Entry(NamedTuple):
 
 
 # Policies, Qs and what they learn from, the same for all four.
-_POLICY = {'sac.hidden_width': 128, 'sac.updates_per_step': 10.0}
-# Seven networks of which the best five are used; about 1000 starts of 20 particles.
-_MODEL = {'dynamics.members': 7, 'dynamics.elites': 5, 'dynamics.batch_size': 256}
+_POLICY = {'sac.hidden_width': 128, 'sac.updates_per_step': 5.0}
+# Seven networks of which the best five are used; 1000 starts of 20 particles a generation.
+_MODEL = {
+    'dynamics.members': 7,
+    'dynamics.elites': 5,
+    'demorl.real_share_first': 0.5,
+    'demorl.real_share_last': 0.5,
+}
 # 90 model steps a start (20 plans of four, and the policy's and the chosen actions' five), as
 # rollouts of the policy alone.
 _AS_MANY_MODEL_STEPS = {'demorl.starts': 18_000}
@@ -61,7 +66,12 @@ ENTRIES = {
     'inverted_pendulum': Entry(
         'InvertedPendulum-v5', 5000, (100, 500, 950),
         # An episode of random actions takes some eight steps.
-        {'task': 'experiments.policies_sac:inverted_pendulum', 'dynamics.random_episodes': 10}, {},
+        {
+            'task': 'experiments.policies_sac:inverted_pendulum',
+            'dynamics.random_episodes': 10,
+            'dynamics.batch_size': 256,
+        },
+        {},
     ),
     'half_cheetah': Entry(
         'HalfCheetah-v5', 15_000, (0, 1000, 2000), {'task': 'gymnasium:HalfCheetah-v5'}, {},
