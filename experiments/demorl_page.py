@@ -14,7 +14,7 @@ from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, describe_mean
 from mpq_jax.figures import plots
 from mpq_jax.runs.metrics import read_table
-from mpq_jax.runs.run_directory import manifest
+from mpq_jax.runs.run_directory import RunDirectory, manifest
 
 _LABELS = {
     'none': 'no control', 'sac': 'SAC', 'mbpo': 'MBPO', 'mbpo_equal': 'MBPO, as many model steps',
@@ -63,6 +63,8 @@ def _runs(path: Path, name: str, agent: str, entry: Any) -> list[dict[str, Any]]
     """Of each seed that has taken all its steps."""
     rows = []
     for file in sorted(path.glob('*/metrics.csv')):
+        if not RunDirectory(file.parent).finished_episodes:
+            continue
         table = {c: read_table(file, c)[0] for c in ('env_steps', 'own_return', 'model_steps')}
         steps = table['env_steps']
         if steps[-1] < entry.steps:

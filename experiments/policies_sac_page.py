@@ -13,7 +13,7 @@ from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, describe_mean
 from mpq_jax.figures import plots
 from mpq_jax.runs.metrics import read_table
-from mpq_jax.runs.run_directory import manifest
+from mpq_jax.runs.run_directory import RunDirectory, manifest
 
 _SCHEDULES = {'episode': 'the same updates', 'step': 'an update after each step'}
 _OURS = 'mpq_jax'
@@ -46,6 +46,8 @@ def _runs(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
     """Of each seed that has taken all its steps."""
     rows = []
     for run in sorted(path.glob('*/metrics.csv')):
+        if not RunDirectory(run.parent).finished_episodes:
+            continue
         steps = read_table(run, 'env_steps')[0]
         if steps[-1] < entry.steps:
             continue
