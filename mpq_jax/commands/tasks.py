@@ -43,7 +43,7 @@ def _facts(task: Task) -> tuple[str, ...]:
         'MJCF' if task.mjcf is not None else 'equations',
         '\n'.join(unknown) or 'nothing',
         'yes' if task.success else 'no',
-        ', '.join(('default', *task.presets)),
+        ', '.join(('default', *task.presets, *task.agent_presets)),
     )
 
 

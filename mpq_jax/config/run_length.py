@@ -28,6 +28,11 @@ def most_steps(config: Config, episode_steps: int) -> int:
     return min(steps, most + episode_steps) if most else steps
 
 
+def whole_episodes(config: Config, episode_steps: int) -> int:
+    """Episodes of a run in which each takes so many control steps."""
+    return min(config.episodes, -(-most_steps(config, episode_steps) // episode_steps))
+
+
 def validations_after(config: Config, episode: int) -> int:
     """How many validation episodes follow episode number `episode`."""
     due = config.learns and (episode + 1) % config.validation_interval == 0

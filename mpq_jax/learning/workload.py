@@ -3,7 +3,7 @@
 import dataclasses
 
 from mpq_jax.config import Batch, Config
-from mpq_jax.config.run_length import most_steps
+from mpq_jax.config.run_length import most_steps, whole_episodes
 from mpq_jax.learning.algorithms import algorithm_maker
 from mpq_jax.tasks import Task
 
@@ -52,9 +52,10 @@ class Workload:
         if not config.learns:
             return members * steps * self.per_action
         settings = config.training
-        validations = config.episodes // config.validation_interval * settings.validation_episodes
+        episodes = whole_episodes(config, self.episode_steps)
+        validations = episodes // config.validation_interval * settings.validation_episodes
         acting = (steps + validations * self.episode_steps) * self.per_action
-        rounds = config.episodes // config.learner.episodes_per_round
+        rounds = episodes // config.learner.episodes_per_round
         return members * (acting + rounds * self.per_round)
 
     @property

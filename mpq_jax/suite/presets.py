@@ -93,19 +93,22 @@ def preset(task: str = 'pendulum', agent: str = 'mpq', name: str = 'default') ->
         against.
       name: 'default' (the task's own settings), or one of the task's presets; the paper's four
         tasks have 'paper' (Table 3 to the letter, fresh targets for every minibatch) and
-        'paper_learning' (their own settings, but Q learns as in 'paper'), the cartpole 'pets'.
+        'paper_learning' (their own settings, but Q learns as in 'paper'), the cartpole 'pets',
+        Gymnasium's environments 'published' for DeMoRL, MoPAC, MBPO and SAC.
 
     Raises:
       ConfigError, TaskError: an unknown agent, preset or task.
     """
     check_choice('agent', agent, tuple(AGENTS))
     definition = load_task(task)
-    check_choice('preset', name, ('default', *definition.presets))
+    of_agent = {k: own[agent] for k, own in definition.agent_presets.items() if agent in own}
+    check_choice('preset', name, ('default', *definition.presets, *of_agent))
     config = set_fields(Config(task=task, agent=agent), definition.settings)
     if name != 'paper':
         config = set_fields(config, definition.agent_settings.get(agent, {}))
     config = set_fields(config, definition.presets.get(name, {}))
-    return set_fields(config, _of_agent(config, agent))
+    config = set_fields(config, _of_agent(config, agent))
+    return set_fields(config, of_agent.get(name, {}))
 
 
 def _of_agent(config: Config, agent: str) -> dict[str, Any]:

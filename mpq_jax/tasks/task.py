@@ -97,8 +97,12 @@ class Task:
     # sets of them by name, applied on top (--preset).
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
-    # What differs from `settings` for one agent: {'mppi': {'planner.temperature': 0.1}}.
+    # What differs from `settings` for one agent: {'mppi': {'planner.temperature': 0.1}}; and
+    # presets of some agents alone, by name and agent, on top of what makes the agent.
     agent_settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    agent_presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = dataclasses.field(
+        default_factory=dict
+    )
     settings_chosen_on: str = ''  # which seeds and starts; for the manifests of runs
     long_horizon: int = 32  # H of the plain MPPI that MPQ is compared with
     # For figures: label -> what to draw over time, from an episode's transitions `[T]`.

@@ -107,8 +107,8 @@ class Programs:
         total = len(self.members) * operations(self.config, self.state_shapes(), steps)
         rate = operations_per_second()
         return (
-            f'{total:.1e} operations of networks at most, {total / rate / 3600:.2g} h at '
-            f'{rate / 1e9:.0f} G/s, the rate of matrix products here'
+            f'{total:.1e} operations of networks if all episodes are whole, '
+            f'{total / rate / 3600:.2g} h at {rate / 1e9:.0f} G/s, the rate of matrix products here'
         )
 
     @functools.cached_property

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from mpq_jax.config import Config
-from mpq_jax.config.run_length import most_steps
+from mpq_jax.config.run_length import most_steps, whole_episodes
 from mpq_jax.learning.algorithm import MemberState
 from mpq_jax.learning.policies.demorl import rollout_steps
 
@@ -28,7 +28,7 @@ def of_demorl(config: Config, shapes: MemberState, episode_steps: int) -> float:
     """The same of gradient steps, of fitting models, and of plans and rollouts on them."""
     trained, settings, planner = shapes.learner.sac.trained, config.demorl, config.planner
     q, model = _parameters(trained.qs), _parameters(shapes.dynamics.fits.member.params, axes=2)
-    rounds, plans = _rounds(config), planner.num_samples * planner.iterations
+    rounds, plans = _rounds(config, episode_steps), planner.num_samples * planner.iterations
     ends = settings.generations * settings.starts * plans
     rollouts = 2.0 * rounds * (rollout_steps(config) * model + ends * q)
     return (
@@ -48,13 +48,15 @@ def _gradient_steps(config: Config, trained: Any, episode_steps: int) -> float:
 def _fits(config: Config, parameters: int, episode_steps: int) -> float:
     """At most so many: members stop where they no longer improve."""
     fresh = config.learner.episodes_per_round * episode_steps
-    rows = np.minimum(fresh * np.arange(1, _rounds(config) + 1), config.learner.buffer_capacity)
+    rows = np.minimum(
+        fresh * np.arange(1, _rounds(config, episode_steps) + 1), config.learner.buffer_capacity
+    )
     settings = config.dynamics
     return 6.0 * parameters * settings.members * settings.epochs * float(rows.sum())
 
 
-def _rounds(config: Config) -> int:
-    return config.episodes // config.learner.episodes_per_round
+def _rounds(config: Config, episode_steps: int) -> int:
+    return whole_episodes(config, episode_steps) // config.learner.episodes_per_round
 
 
 def _parameters(tree: Any, axes: int = 1) -> int:
