@@ -1,6 +1,7 @@
 """The tasks of the benchmark on somebody else's environments."""
 
 import dataclasses
+from typing import Any
 
 import mpq_jax
 from mpq_jax.tasks import Task
@@ -22,14 +23,24 @@ def reacher() -> Task:
 
 def double_pendulum() -> Task:
     """Gymnasium's, its costs in smaller units."""
-    task = mpq_jax.load_task('gymnasium:InvertedDoublePendulum-v5')
+    return _scaled(mpq_jax.load_task('gymnasium:InvertedDoublePendulum-v5'))
+
+
+def inverted_pendulum() -> Task:
+    """The same of the single one."""
+    return _scaled(mpq_jax.load_task('gymnasium:InvertedPendulum-v5'))
+
+
+def half_cheetah() -> Task:
+    return _scaled(mpq_jax.load_task('gymnasium:HalfCheetah-v5'))
+
+
+def _scaled(task: Task) -> Task:
     cost, terminal_cost = task.cost, task.terminal_cost
-    assert terminal_cost is not None
-    return dataclasses.replace(
-        task,
-        cost=lambda *seen: _SCALE * cost(*seen),
-        terminal_cost=lambda *seen: _SCALE * terminal_cost(*seen),
-    )
+    changes: dict[str, Any] = {'cost': lambda *seen: _SCALE * cost(*seen)}
+    if terminal_cost is not None:
+        changes['terminal_cost'] = lambda *seen: _SCALE * terminal_cost(*seen)
+    return dataclasses.replace(task, **changes)
 
 
 def _repeated(task: Task) -> Task:

@@ -67,7 +67,9 @@ ENTRIES = {
             'mpq': _acting(0.005, 0.05),
         },
     ),
-    'half_cheetah': Entry('gymnasium:HalfCheetah-v5', 'gymnasium', 8, 32, 1, {}),
+    'half_cheetah': Entry(
+        f'{_TASKS}:half_cheetah', 'gymnasium', 16, 32, 1, {'planner.temperature': 0.01}
+    ),
 }  # fmt: skip
 
 
