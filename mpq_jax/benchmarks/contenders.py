@@ -12,6 +12,7 @@ import numpy as np
 import mpq_jax
 from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import compile
+from mpq_jax.base.spreading import spread_over
 from mpq_jax.benchmarks import references
 from mpq_jax.config import Config, NoiseConfig, PhysicsConfig
 from mpq_jax.dynamics import make_simulator
@@ -83,7 +84,10 @@ def plan_call(cell: Cell, agent_name: str, backend: str, fields: Mapping[str, An
         return map_in_chunks(one, (states, keys), at_once)
 
     arguments = planner, q_params, models, states, keys
-    program = compile(plan, *arguments, name=f'{agent_name} {backend}')
+    spread = spread_over(config.execution.sample_devices, cell.num_samples)
+    arguments = spread.placed(arguments)
+    name = f'{agent_name} {backend}'
+    program = compile(plan, *arguments, name=name, out_shardings=spread.everywhere)
     return lambda: program(*arguments), program
 
 
