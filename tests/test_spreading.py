@@ -27,7 +27,7 @@ def act(devices, samples, **fields):
     controller = mpq_jax.make_controller(config)
     actions = [controller.act([0.5 + 0.1 * t], [0.2 * t]) for t in range(3)]
     scores = [float(controller.diagnostics.best_score), float(controller.diagnostics.mean_score)]
-    said = re.search(r'num_partitions=(\d+)', controller._act.executable.as_text())
+    said = re.search(r'num_partitions=([0-9]+)', controller._act.executable.as_text())
     parts = int(said.group(1)) if said else 1
     return dict(
         actions=np.stack(actions), plan=jax.tree.leaves(controller.plan)[0], scores=scores,
