@@ -143,15 +143,16 @@ def test_where_a_plan_is_laid_over_devices_by_itself(monkeypatch):
     """One member, on cores, with enough to do; what the config says goes before that."""
     monkeypatch.setattr(jax, 'local_device_count', lambda: 2)
 
-    def over(members=1, samples=1024, backend='mjx', particles=None, **fields):
+    def over(members=1, samples=1024, backend='mjx', particles=None, operations=400, **fields):
         simulator = types.SimpleNamespace(
-            backend=backend, particles=particles, steps_per_control=2, trajectory_bytes=8000
+            backend=backend, particles=particles, steps_per_control=2, operations=operations
         )
         fields |= {'planner.num_samples': samples, 'planner.horizon': 16}
         return memory.spread_of(tiny_config(**fields), simulator, members).devices
 
-    assert over() == 2
+    assert over() == over(operations=0) == 2
     assert over(members=2) == over(samples=24) == over(**{'execution.sample_devices': 1}) == 1
+    assert over(operations=100) == over(backend='equations', operations=0) == 1
     asked = {'execution.sample_devices': 2}
     assert over(members=2, samples=24, **asked) == 2
     assert over(samples=25, **asked) == 1

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
+from mpq_jax.base.spreading import ALONE
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Batch, Config, DynamicsConfig
 from mpq_jax.dynamics import Simulator, for_planner, make_simulator, steps_per_control
@@ -144,7 +145,9 @@ def make_programs(
         corrects = config.planner_model == 'residual'
         simulator = make_learned_simulator(simulator, config.dynamics, corrects)
     members = len(batch.members)
-    spread = memory.spread_of(config, simulator, members)
+    # A program that calls native MuJoCo would do so once a device.
+    native = real.backend == 'mujoco' and not stepwise
+    spread = ALONE if native else memory.spread_of(config, simulator, members)
     layout = layout_of(members, 1 if alone else None, spread)
     at_once = memory.members_at_once(config, simulator, layout.per_device)
     chunked = memory.with_chunks(config, simulator, at_once, spread)

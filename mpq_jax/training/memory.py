@@ -16,9 +16,10 @@ _GIB = 2**30
 # Fewer wait for each operation's start, more leave the cache (BUILD_NOTES.md).
 _CPU_BATCH_BYTES = 4 * 2**20
 _CPU_PLAN_BYTES = 2**20
-# Of a plan: its physics steps times the bytes of a trajectory, from which on devices that share its
-# samples gain more than they lose by waiting for each other, two or three times a plan.
-_SPREAD_BYTES = 200_000_000
+# Scalar operations of a plan's physics from which on cores that share its samples gain more than
+# they lose by waiting for each other, and what a step of MJX's arrays counts as (BUILD_NOTES.md).
+_SHARED_OPERATIONS = 10_000_000
+_ARRAYS_OPERATIONS = 10_000
 # Physics steps of the planner's models in one program: seconds. What is computed is then written,
 # progress shows, signals are heard.
 _PROGRAM_STEPS = {'cpu': 4_000_000, 'gpu': 400_000_000}
@@ -97,9 +98,9 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
 def spread_of(config: Config, simulator: Simulator, members: int) -> Spread:
     """The devices that share each plan's samples: those the config says, as far as it can be.
 
-    Where it leaves that open, all there are, if they are CPU cores, there is one member, and a plan
-    takes long enough (`_SPREAD_BYTES`). Native MuJoCo uses all cores by itself, Warp one; models
-    that are random share their noise.
+    Where it leaves that open, all there are, if they are CPU cores, there is one member, and MJX
+    has enough to do. Native MuJoCo uses all cores by itself, Warp one; models that are random
+    share their noise.
     """
     wanted, samples = config.execution.sample_devices, config.planner.num_samples
     on_cpu = jax.default_backend() == 'cpu'
@@ -109,8 +110,9 @@ def spread_of(config: Config, simulator: Simulator, members: int) -> Spread:
     if wanted:
         return spread_over(wanted, samples)
     steps = samples * (config.planner.horizon - 1) * simulator.steps_per_control
-    pays = steps * simulator.trajectory_bytes >= _SPREAD_BYTES
-    return spread_over(jax.local_device_count() if pays and on_cpu and members == 1 else 1, samples)
+    pays = steps * (simulator.operations or _ARRAYS_OPERATIONS) >= _SHARED_OPERATIONS
+    shared = pays and on_cpu and members == 1 and simulator.backend == 'mjx'
+    return spread_over(jax.local_device_count() if shared else 1, samples)
 
 
 def blocks_of(steps: int) -> int:
