@@ -3,10 +3,12 @@
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mpq_jax.base.spreading import Spread, spread_over
+from mpq_jax.planning.mppi import MPPI
 from mpq_jax.training import memory
 from tests.conftest import tiny_config
 from tests.test_devices import run_on
@@ -44,6 +46,8 @@ CASES = {
     'improved twice': (2, 24, {'planner.iterations': 2}),
     'covariance': (2, 24, {'planner.name': 'dmd', 'planner.noise': 'knots'}),
     'sorted': (2, 24, {'planner.name': 'cem'}),
+    'best alone': (2, 24, {'planner.name': 'predictive_sampling'}),
+    'own planner': (2, 24, {'planner.name': 'tests.test_spreading:odd_planner'}),
     'pooled by draw': (2, 24, {'belief.num_draws': 3, 'planner.pooling': 'per_draw'}),
 }
 arrays = {}
@@ -55,7 +59,7 @@ np.savez(Path(sys.argv[1]) / 'acting.npz', **arrays)
 """
 PARTS = {  # of each case's program
     'two': 2, 'three': 3, 'three chunks': 3, 'indivisible': 1, 'by halves': 2, 'improved twice': 2,
-    'covariance': 2, 'sorted': 2, 'pooled by draw': 2,
+    'covariance': 2, 'sorted': 2, 'best alone': 2, 'own planner': 2, 'pooled by draw': 2,
 }  # fmt: skip
 
 LEARNING = """
@@ -100,6 +104,21 @@ for devices in (1, 2):
         arrays[f'{devices} p{i}'] = leaf
 np.savez(path / 'learning.npz', **arrays)
 """
+
+
+def odd_planner():
+    """MPPI that keeps more of what it drew than what has an axis of samples."""
+
+    def sample(config, plan, key):
+        candidates = MPPI.sample(config, plan, key)
+        return candidates._replace(drawn=(candidates.drawn, key, 1.0, jnp.arange(3)))
+
+    def update(config, plan, candidates, costs):
+        noise, _, one, counted = candidates.drawn
+        noise = noise * one * counted[1]
+        return MPPI.update(config, plan, candidates._replace(drawn=noise), costs)
+
+    return MPPI._replace(sample=sample, update=update)
 
 
 @pytest.fixture(scope='module')

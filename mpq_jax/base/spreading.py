@@ -28,11 +28,14 @@ class Spread:
         """Arrays, on every device."""
         return tree if self.devices == 1 else jax.device_put(tree, self.everywhere)
 
-    def apart(self, tree):
-        """In a program: each device makes its part of the leading axis."""
+    def apart(self, tree, items: int):
+        """In a program: each device makes its part of what has a leading axis of so many items."""
         if self.devices == 1:
             return tree
-        return self._constrained(tree, PartitionSpec(_AXIS))
+        here = PartitionSpec(_AXIS)
+        return jax.tree.map(
+            lambda x: self._constrained(x, here) if np.shape(x)[:1] == (items,) else x, tree
+        )
 
     def together(self, tree):
         """In a program: each device gets the whole."""

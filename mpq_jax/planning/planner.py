@@ -144,7 +144,7 @@ def scored(
 ) -> tuple[Candidates, jax.Array]:  # fmt: skip
     """Samples around a plan and their costs `[N]`, made by so many devices; each has them all."""
     spread = spread_over(devices, config.num_samples)
-    candidates = spread.apart(planner.sample(config, plan, key))
+    candidates = spread.apart(planner.sample(config, plan, key), config.num_samples)
     return spread.together((candidates, costs_of(candidates.actions)))
 
 
