@@ -4,6 +4,7 @@ import warnings
 
 import jax.numpy as jnp
 import jaxlib
+import numpy as np
 import pytest
 
 from mpq_jax.base import compilation
@@ -26,12 +27,18 @@ def test_which_jaxlib_takes_the_cpu_options():
     assert compilation.accepts_cpu_options() is (version < (0, 12))
 
 
+def test_sums_are_loops_of_xlas_own():
+    """When this fails, look at the control term of 1024 plans again."""
+    program = compilation.compile(lambda x: jnp.sum(1.5 * x, axis=1), jnp.ones((1024, 32)))
+    text = program.executable.as_text()
+    assert ' reduce(' in text or 'reduce-window' in text
+    assert 'ynn' not in text and 'xnn' not in text
+    np.testing.assert_allclose(program(jnp.ones((1024, 32))), 48.0)
+
+
 @pytest.fixture
 def refused_options(monkeypatch):
     monkeypatch.setattr(compilation, 'CPU_OPTIONS', {'xla_no_such_option': False})
-    compilation.accepts_cpu_options.cache_clear()
-    yield
-    compilation.accepts_cpu_options.cache_clear()
 
 
 CHAIN = """

@@ -15,6 +15,8 @@ from mpq_jax.base.validation import RunError
 # XLA's CPU fusion emitters recompute a parent's transform for each consumer: kinematic chains
 # take minutes to compile with them (BUILD_NOTES.md). A debug option: jaxlib 0.12 has dropped it.
 CPU_OPTIONS: dict[str, str | bool] = {'xla_cpu_use_fusion_emitters': False}
+# Sums by loops of XLA's own: YNNPACK takes 0.3 ms for 1024 plans' control terms, a loop 0.02.
+_LOOPS: dict[str, str | bool] = {'xla_cpu_experimental_ynn_fusion_type': ''}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,16 +80,21 @@ def program_errors() -> Iterator[None]:
         raise RunError(f'a program failed: {(named or lines)[-1][:600]}') from error
 
 
-@functools.cache
 def accepts_cpu_options() -> bool:
     """Whether this XLA still takes CPU_OPTIONS."""
+    return _accepts(tuple(CPU_OPTIONS.items()))
+
+
+@functools.cache
+def _accepts(options: tuple[tuple[str, str | bool], ...]) -> bool:
     try:
-        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=CPU_OPTIONS)
+        jax.jit(lambda x: x).lower(0.0).compile(compiler_options=dict(options))
     except Exception:  # a type of its own in every version
         return False
     return True
 
 
 def _compile(lowered):
-    wanted = jax.default_backend() == 'cpu' and accepts_cpu_options()
-    return lowered.compile(compiler_options=CPU_OPTIONS if wanted else None)
+    wanted = [CPU_OPTIONS, _LOOPS] if jax.default_backend() == 'cpu' else []
+    options = {k: v for each in wanted if _accepts(tuple(each.items())) for k, v in each.items()}
+    return lowered.compile(compiler_options=options or None)

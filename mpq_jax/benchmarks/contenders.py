@@ -67,6 +67,8 @@ def plan_call(cell: Cell, agent_name: str, backend: str, fields: Mapping[str, An
     """A compiled batch of plans as a call without arguments; `fields` are set last."""
     simulator = planner_simulator(cell.task, backend)
     config = mpq_jax.set_fields(config_of(cell, agent_name, simulator), fields or {})
+    spread = memory.spread_of(config, simulator, cell.num_states)
+    config = memory.with_chunks(config, simulator, 1, spread)
     agent = make_agent(config, simulator, make_network(config))
     models = planner_models(config, simulator, jax.random.key(0))
     q_params = random_q(agent)
@@ -82,8 +84,9 @@ def plan_call(cell: Cell, agent_name: str, backend: str, fields: Mapping[str, An
 
         return map_in_chunks(one, (states, keys), at_once)
 
-    arguments = planner, q_params, models, states, keys
-    program = compile(plan, *arguments, name=f'{agent_name} {backend}')
+    arguments = spread.placed((planner, q_params, models, states, keys))
+    name = f'{agent_name} {backend}'
+    program = compile(plan, *arguments, name=name, out_shardings=spread.everywhere)
     return lambda: program(*arguments), program
 
 
@@ -183,4 +186,6 @@ def config_of(cell: Cell, agent: str, simulator, one_iteration: bool = True) -> 
         config = mpq_jax.set_fields(config, {'planner.noise': 'white'})
     draws = min(config.belief.num_draws, cell.num_samples)
     config = mpq_jax.set_fields(config, {'belief.num_draws': draws})
-    return memory.with_chunks(config, simulator, 1)
+    # Plans made at once are to the devices what members are.
+    spread = memory.spread_of(config, simulator, cell.num_states)
+    return memory.with_chunks(config, simulator, 1, spread)

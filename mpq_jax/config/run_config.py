@@ -92,11 +92,14 @@ class ExecutionConfig:
 
     sample_chunk: int = 0  # of one plan's samples
     target_chunk: int = 0  # of the states whose targets are made
+    # Local devices that share one plan's samples, at most; 0: where that pays (training/memory.py).
+    sample_devices: int = 0
     memory_gib: float = 0.0  # what a program's temporaries may take; 0: half of what is there
 
     def validate(self) -> None:
         check_at_least('execution.sample_chunk', self.sample_chunk, 0)
         check_at_least('execution.target_chunk', self.target_chunk, 0)
+        check_at_least('execution.sample_devices', self.sample_devices, 0)
         check_between('execution.memory_gib', self.memory_gib, 0.0, None)
 
 

@@ -74,6 +74,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         step=control_step(form.step),
         read=specialize(read, model, state),
         form=form.description,
+        operations=form.operations,
     )
 
 

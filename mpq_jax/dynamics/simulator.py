@@ -49,6 +49,7 @@ class Simulator:
     # Values by parameter name, [D] each -> a model with leading axis D. Host side; build once.
     make_models: Callable[[Mapping[str, np.ndarray]], Model]
     form: str = ''  # how a physics step is computed, where there is a choice
+    operations: int = 0  # scalar ones of a physics step, where it is written out in them
     # (model, state, actions [T, nu]) -> trajectory, where a backend has more than `step` to offer.
     trajectory: Callable[[Model, State, jax.Array], Trajectory] | None = None
     # (models with leading axis D, state, actions [P, T, nu], key) -> trajectories [P], where models

@@ -10,6 +10,7 @@ import numpy as np
 
 from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.base.machine import usable_cores
+from mpq_jax.base.spreading import spread_over
 from mpq_jax.config import BasePlannerConfig
 from mpq_jax.dynamics import Model
 from mpq_jax.environments.episode import Episode, assemble, describe, episode_keys
@@ -36,6 +37,7 @@ class StepwiseRunner:
         """Compiles for the shapes given; every argument has the leading seed axis `[S]`."""
         self._seeds = jax.tree.leaves(planner)[0].shape[0]
         self._agent, self._task = agent, agent.simulator.task
+        self._spread = spread_over(agent.execution.sample_devices, planner.num_samples)
 
         def control_step(planner, q_params, models, measurement, plan, keys, t):
             def one(planner, q_params, models, measurement, plan, key):
@@ -46,7 +48,8 @@ class StepwiseRunner:
                 instant = describe(self._task, reading, state.variables, state, action)
                 return instant, plan, info
 
-            return jax.vmap(one)(planner, q_params, models, measurement, plan, keys)
+            acted = jax.vmap(one)(planner, q_params, models, measurement, plan, keys)
+            return self._spread.together(acted)
 
         keys = jax.random.split(jax.random.key(0), self._seeds)
         starts = jax.eval_shape(jax.vmap(lambda key: measured_start(agent, key)), keys)
@@ -63,7 +66,10 @@ class StepwiseRunner:
     def program_of(self, size: int) -> CompiledFunction:
         """One control step of so many members, compiled when it is first asked for."""
         shapes = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), self._shapes
+            lambda x: jax.ShapeDtypeStruct(
+                (size, *x.shape[1:]), x.dtype, sharding=self._spread.everywhere
+            ),
+            self._shapes,
         )
         return self._compile_step(self._control_step, (*shapes, jnp.int32(0)), size)
 

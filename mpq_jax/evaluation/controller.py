@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpq_jax.base.compilation import compile, program_errors
+from mpq_jax.base.spreading import spread_over
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import BasePlannerConfig
 from mpq_jax.dynamics import Model, State, all_finite
@@ -34,8 +35,9 @@ class Controller:
         models: Model,
         seed: int = 0,
     ):
-        self._planner, self._q_params, self._models = planner, q_params, models
+        spread = spread_over(agent.execution.sample_devices, planner.num_samples)
         self._agent = agent
+        self._planner, self._q_params, self._models = spread.placed((planner, q_params, models))
         self.reset(seed)
         self.diagnostics: Diagnostics | None = None  # of the last action's samples
         simulator = agent.simulator
@@ -46,14 +48,9 @@ class Controller:
         example = simulator.state(first)
         self._rest = example.act, example.warmstart
         self._act = compile(
-            functools.partial(_act, agent),
-            planner,
-            q_params,
-            models,
-            example,
-            self._plan,
-            self._key,
-        )
+            functools.partial(_act, agent), self._planner, self._q_params, self._models, example,
+            self._plan, self._key, name='act', out_shardings=spread.everywhere,
+        )  # fmt: skip
         self.tried_at = jax.tree.map(np.asarray, first)  # qpos, qvel, variables
         self.act(*self.tried_at)
         self.reset(seed)

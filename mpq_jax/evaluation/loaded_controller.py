@@ -1,5 +1,6 @@
 """Controllers of what there is: plain MPPI from a config, a trained run from its directory."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -13,12 +14,14 @@ from mpq_jax.dynamics.randomization import episode_models, planner_models
 from mpq_jax.evaluation.controller import Controller
 from mpq_jax.evaluation.loading import load_run
 from mpq_jax.evaluation.policy_controller import PolicyController
-from mpq_jax.planning.agent import make_agent
+from mpq_jax.planning.agent import Agent, make_agent
 from mpq_jax.planning.mixing import at_end
 from mpq_jax.planning.policy_agent import PolicyAgent
+from mpq_jax.runs.run_directory import RunDirectory
 from mpq_jax.tasks import keep_tasks, load_task
 from mpq_jax.training import memory
 from mpq_jax.training.assembly import of_field
+from mpq_jax.training.programs import Programs
 
 DISTILLED = 'distilled'  # in a run's directory: the policy that was fitted to its planner
 
@@ -38,7 +41,8 @@ def make_controller(config: Config) -> Controller:
     task = load_task(config.task)
     with of_field('planner_physics'):
         simulator = make_simulator(task, for_planner(task, config.planner_physics))
-    config = memory.with_chunks(config, simulator, 1)
+    spread = memory.spread_of(config, simulator, 1)
+    config = memory.with_chunks(config, simulator, 1, spread)
     models = planner_models(config, simulator, keys.seed_keys([config.seed])[0])
     return Controller(_arrays(config.planner), make_agent(config, simulator, None), (), models)
 
@@ -82,10 +86,18 @@ def load_controller(
     q_params, models, key = one
     planner = programs.members[row].planner
     models = episode_models(config.belief, models, key, 0)
-    numbers, agent = _arrays(at_end(planner)), programs.agent
+    numbers, agent = _arrays(at_end(planner)), _alone(programs, RunDirectory(run_dir), task)
     if isinstance(agent, PolicyAgent) and agent.planner is None:
         return PolicyController(numbers, agent, q_params, models)
     return Controller(numbers, agent, q_params, models)
+
+
+def _alone(programs: Programs, run: RunDirectory, task: str | None) -> Agent:
+    """A run's agent as its only member: with the devices to itself."""
+    agent, config = programs.agent, run.read_batch(task).config
+    spread = memory.spread_of(config, agent.simulator, 1)
+    execution = dataclasses.replace(agent.execution, sample_devices=spread.devices)
+    return dataclasses.replace(agent, execution=execution)
 
 
 def _arrays(planner: BasePlannerConfig) -> BasePlannerConfig:

@@ -96,8 +96,9 @@ def _sampled_targets(planner, config, agent, models, params, batch, key):
     """Targets `[B]`, and the effective sample sizes of the values in them `[B]`."""
     assert agent.planner is not None
     value_of = functools.partial(
-        state_value, agent.planner, planner, iterations=config.target_iterations
-    )
+        state_value, agent.planner, planner, iterations=config.target_iterations,
+        devices=agent.execution.sample_devices,
+    )  # fmt: skip
 
     def one(item):
         transition, key = item

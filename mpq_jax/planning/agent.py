@@ -50,12 +50,12 @@ class Agent:
         """The cost at the end of a plan, as a function of s_{H-1} and a_{H-1}."""
         task, network = self.simulator.task, self.network
         if network is None:
-            return task.cost
+            return jax.tree_util.Partial(task.cost)
 
-        def q(reading, variables, action) -> Any:
+        def q(q_params, reading, variables, action) -> Any:
             return network.apply(q_params, task.observe(reading, variables), action)
 
-        return q
+        return jax.tree_util.Partial(q, q_params)
 
     def costs_of(
         self, config: BasePlannerConfig, q_params: QParams, models: Model, state: State,
@@ -67,7 +67,7 @@ class Agent:
             noise = jax.random.fold_in(key, _MODEL_NOISE)
         return functools.partial(
             score, config, simulator, self.terminal_cost(q_params), models, state,
-            chunk=self.execution.sample_chunk, key=noise,
+            chunk=self.execution.sample_chunk, key=noise, devices=self.execution.sample_devices,
         )  # fmt: skip
 
     def first_plan(self, config: BasePlannerConfig) -> Plan:
@@ -102,8 +102,9 @@ class Agent:
             return jnp.zeros(self.simulator.action_size), plan, no_diagnostics()
         costs_of = self.costs_of(config, q_params, models, state, key)
         plan, info = improve(
-            self.planner, config, costs_of, plan, key, iterations=config.iterations
-        )
+            self.planner, config, costs_of, plan, key, iterations=config.iterations,
+            devices=self.execution.sample_devices,
+        )  # fmt: skip
         return self.planner.first_action(plan), self.planner.shift(config, plan), info
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mpq_jax.base.spreading import spread_over
 from mpq_jax.config import BasePlannerConfig
 
 Plan = Any  # a planner's state from one control step to the next: a pytree of arrays
@@ -77,6 +78,7 @@ def improve(
     key: jax.Array,
     *,
     iterations: int = 1,
+    devices: int = 1,
 ) -> tuple[Plan, Diagnostics]:
     """Samples, scores and updates a plan, `iterations` times with fresh samples.
 
@@ -87,14 +89,15 @@ def improve(
       plan: for now, already shifted.
       key: random key.
       iterations: none leaves the plan as it is.
+      devices: that draw and roll out the samples, each its part; all of them update the plan.
 
     Returns:
       The better plan, and diagnostics of the last iteration.
     """
 
     def iterate(plan, key):
-        candidates = planner.sample(config, plan, key)
-        updated = planner.update(config, plan, candidates, costs_of(candidates.actions))
+        candidates, costs = scored(planner, config, costs_of, plan, key, devices)
+        updated = planner.update(config, plan, candidates, costs)
         return updated.plan, diagnose(updated)
 
     if not iterations:
@@ -114,6 +117,7 @@ def state_value(
     key: jax.Array,
     *,
     iterations: int,
+    devices: int = 1,
 ) -> tuple[jax.Array, Diagnostics]:
     """Soft value V(s) of a state: that of a fresh batch of samples around an improved plan.
 
@@ -128,11 +132,22 @@ def state_value(
     assert planner.soft_value is not None  # checked when the agent is made
     plan_key, value_key = jax.random.split(key)
     if iterations:
-        plan, _ = improve(planner, config, costs_of, plan, plan_key, iterations=iterations)
-    candidates = planner.sample(config, plan, value_key)
-    costs = costs_of(candidates.actions)
+        plan, _ = improve(
+            planner, config, costs_of, plan, plan_key, iterations=iterations, devices=devices
+        )
+    candidates, costs = scored(planner, config, costs_of, plan, value_key, devices)
     value = planner.soft_value(config, plan, candidates, costs, draws)
     return value, diagnose(planner.update(config, plan, candidates, costs))
+
+
+def scored(
+    planner: Planner, config: BasePlannerConfig, costs_of: CostsOf, plan: Plan, key: jax.Array,
+    devices: int = 1,
+) -> tuple[Candidates, jax.Array]:  # fmt: skip
+    """Samples around a plan and their costs `[N]`, made by so many devices; each has them all."""
+    spread = spread_over(devices, config.num_samples)
+    candidates = spread.apart(planner.sample(config, plan, key), config.num_samples)
+    return spread.together((candidates, costs_of(candidates.actions)))
 
 
 def diagnose(updated: Update) -> Diagnostics:

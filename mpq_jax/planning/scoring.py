@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mpq_jax.base.batching import map_in_chunks
+from mpq_jax.base.spreading import spread_over
 from mpq_jax.config import BasePlannerConfig
 from mpq_jax.dynamics import Model, Rollout, Simulator, State, all_finite, ending, rollout
 from mpq_jax.planning.mixing import mixes, stage_cost
@@ -26,18 +27,20 @@ def score(
     actions: jax.Array,
     chunk: int = 0,
     key: jax.Array | None = None,
+    devices: int = 1,
 ) -> jax.Array:
     """Costs `[N]` of plans `[N, H, nu]`, each rolled out on its model draw; see `trajectory_cost`.
 
     Args:
       config: sizes and numbers of the planner.
       simulator: the planner's physics.
-      terminal_cost: what follows after H - 1 steps.
+      terminal_cost: what follows after H - 1 steps; a `jax.tree_util.Partial` with several devices.
       models: the model draws, leading axis D; sample n uses draw n mod D, held throughout.
       state: where the plans start.
       actions: in [-1, 1].
       chunk: how many are rolled out at once; 0: all.
       key: of the noise of models that are random; others need none.
+      devices: each of which rolls out its part of the plans; random models are on all of them.
 
     Returns:
       Infinite where anything on the way was not finite.
@@ -48,12 +51,19 @@ def score(
         )
         return jnp.where(jnp.isfinite(costs), costs, jnp.inf)
 
-    def one(particle):
-        model, actions = particle
-        cost = trajectory_cost(config, simulator, terminal_cost, model, state, actions)
-        return jnp.where(jnp.isfinite(cost), cost, jnp.inf)
+    def costs_of(particles, whole):
+        config, terminal_cost, state = whole
 
-    return map_in_chunks(one, (particle_models(config, models), actions), chunk)
+        def one(particle):
+            model, actions = particle
+            cost = trajectory_cost(config, simulator, terminal_cost, model, state, actions)
+            return jnp.where(jnp.isfinite(cost), cost, jnp.inf)
+
+        return map_in_chunks(one, particles, chunk)
+
+    spread = spread_over(devices, config.num_samples)
+    particles = particle_models(config, models), actions
+    return spread.split(costs_of, particles, (config, terminal_cost, state))
 
 
 def _particle_costs(

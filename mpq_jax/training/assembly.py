@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
+from mpq_jax.base.spreading import ALONE
 from mpq_jax.base.validation import ConfigError, RunError
 from mpq_jax.config import Batch, Config, DynamicsConfig
 from mpq_jax.dynamics import Simulator, for_planner, make_simulator, steps_per_control
@@ -143,9 +144,13 @@ def make_programs(
     if config.learns_dynamics:
         corrects = config.planner_model == 'residual'
         simulator = make_learned_simulator(simulator, config.dynamics, corrects)
-    layout = layout_of(len(batch.members), devices=1 if alone else None)
+    members = len(batch.members)
+    # A program that calls native MuJoCo would do so once a device.
+    native = real.backend == 'mujoco' and not stepwise
+    spread = ALONE if native else memory.spread_of(config, simulator, members)
+    layout = layout_of(members, 1 if alone else None, spread)
     at_once = memory.members_at_once(config, simulator, layout.per_device)
-    chunked = memory.with_chunks(config, simulator, at_once)
+    chunked = memory.with_chunks(config, simulator, at_once, spread)
     algorithm = algorithm_maker(config, _other_run(config)).make(chunked, simulator)
     if config.learns != (algorithm.update is not None):
         raise ConfigError(

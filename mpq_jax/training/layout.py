@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mpq_jax.base.compilation import CompiledFunction, compile
+from mpq_jax.base.spreading import ALONE, Spread
 from mpq_jax.config import Config
 from mpq_jax.learning.algorithm import Numbers
 
@@ -31,6 +32,7 @@ class Layout:
 
     size: int
     devices: tuple[Any, ...]
+    spread: Spread = ALONE  # of each plan's samples: every device has all members, then
 
     @property
     def padded(self) -> int:
@@ -44,13 +46,13 @@ class Layout:
     def sharding(self) -> NamedSharding | None:
         """Of the leading axis; None on one device."""
         if len(self.devices) == 1:
-            return None
+            return self.spread.everywhere
         return NamedSharding(self._mesh, PartitionSpec(_AXIS))
 
     def placed(self, tree):
         """Arrays `[size, ...]`, padded, each device holding its part of the leading axis."""
         if len(self.devices) == 1:
-            return tree
+            return self.spread.placed(tree)
         rows = np.minimum(np.arange(self.padded), self.size - 1)
         return jax.tree.map(lambda x: jax.device_put(jnp.asarray(x)[rows], self.sharding), tree)
 
@@ -79,9 +81,13 @@ class Layout:
         return Mesh(np.array(self.devices), (_AXIS,))
 
 
-def layout_of(size: int, devices: int | None = None) -> Layout:
-    """A batch over all local devices, or fewer: never more than it has members."""
-    return Layout(size, tuple(jax.local_devices()[: min(size, devices or size)]))
+def layout_of(size: int, devices: int | None = None, spread: Spread = ALONE) -> Layout:
+    """A batch over all local devices, or fewer: never more than it has members.
+
+    Where each plan's samples are spread, over those of the spread instead.
+    """
+    most = 1 if spread.devices > 1 else devices or size
+    return Layout(size, tuple(jax.local_devices()[: min(size, most)]), spread)
 
 
 @dataclasses.dataclass

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from mpq_jax.base.machine import memory_bytes
+from mpq_jax.base.spreading import ALONE, Spread, spread_over
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import Config
 from mpq_jax.dynamics import Simulator
@@ -15,6 +16,10 @@ _GIB = 2**30
 # Fewer wait for each operation's start, more leave the cache (BUILD_NOTES.md).
 _CPU_BATCH_BYTES = 4 * 2**20
 _CPU_PLAN_BYTES = 2**20
+# Scalar operations of a plan's physics from which on cores that share its samples gain more than
+# they lose by waiting for each other, and what a step of MJX's arrays counts as (BUILD_NOTES.md).
+_SHARED_OPERATIONS = 10_000_000
+_ARRAYS_OPERATIONS = 10_000
 # Physics steps of the planner's models in one program: seconds. What is computed is then written,
 # progress shows, signals are heard.
 _PROGRAM_STEPS = {'cpu': 4_000_000, 'gpu': 400_000_000}
@@ -90,15 +95,36 @@ def plans_at_once(config: Config, simulator: Simulator, wanted: int, batch: int)
     return _even_chunk(wanted, fitting)
 
 
+def spread_of(config: Config, simulator: Simulator, members: int) -> Spread:
+    """The devices that share each plan's samples: those the config says, as far as it can be.
+
+    Where it leaves that open, all there are, if they are CPU cores, there is one member, and MJX
+    has enough to do. Native MuJoCo uses all cores by itself, Warp one; models that are random
+    share their noise.
+    """
+    wanted, samples = config.execution.sample_devices, config.planner.num_samples
+    on_cpu = jax.default_backend() == 'cpu'
+    warp = config.planner_physics.impl == 'warp' and on_cpu
+    if simulator.backend == 'mujoco' or warp or simulator.particles or not config.plans:
+        return ALONE
+    if wanted:
+        return spread_over(wanted, samples)
+    steps = samples * (config.planner.horizon - 1) * simulator.steps_per_control
+    pays = steps * (simulator.operations or _ARRAYS_OPERATIONS) >= _SHARED_OPERATIONS
+    shared = pays and on_cpu and members == 1 and simulator.backend == 'mjx'
+    return spread_over(jax.local_device_count() if shared else 1, samples)
+
+
 def blocks_of(steps: int) -> int:
     """How many pieces of work of so many physics steps one program should do."""
     most = _PROGRAM_STEPS.get(jax.default_backend(), _PROGRAM_STEPS['gpu'])
     return max(1, most // steps)
 
 
-def with_chunks(config: Config, simulator: Simulator, batch: int) -> Config:
+def with_chunks(config: Config, simulator: Simulator, batch: int, spread: Spread = ALONE) -> Config:
     """The config with its chunks chosen, where it leaves them open, for `batch` members at once."""
-    chunks, settings = config.execution, config.learner
+    settings = config.learner
+    chunks = dataclasses.replace(config.execution, sample_devices=spread.devices)
     if not chunks.sample_chunk and jax.default_backend() == 'cpu':
         cached = max(1, _CPU_PLAN_BYTES // simulator.trajectory_bytes)
         chunk = _even_chunk(config.planner.num_samples, cached)

@@ -81,8 +81,11 @@ class Programs:
         """Who runs on which physics."""
         driven = self.config.real_system
         real = self.real.description if driven == 'simulated' else driven
-        planner = {'planner': self.agent.simulator.description} if self.config.plans else {}
-        return planner | {'real system': real}
+        if not self.config.plans:
+            return {'real system': real}
+        planner, sharing = self.agent.simulator.description, self.compiler.layout.spread.devices
+        shared = f', samples over {sharing} devices' if sharing > 1 else ''
+        return {'planner': planner + shared, 'real system': real}
 
     @property
     def compile_seconds(self) -> float:

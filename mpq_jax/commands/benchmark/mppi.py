@@ -51,6 +51,7 @@ flags.DEFINE_list('horizons', ['8', '32'], 'H')
 flags.DEFINE_list('num_states', ['1', '64'], 'plans made at once')
 flags.DEFINE_list('agents', ['mppi', 'mpq'], 'mppi, mpq')
 flags.DEFINE_list('reference', None, "none, mujoco, roofline, peers; on a CPU 'mujoco,roofline'")
+flags.DEFINE_integer('sample_devices', 0, "that share a plan's samples; 0: where that pays")
 flags.DEFINE_integer('repeats', 20, 'timed repeats, 20 at least')
 flags.DEFINE_integer('max_model_steps', 1_000_000, 'larger plans are left out, and said')
 flags.DEFINE_list('latency_horizons', ['1', '4', '8', '16', '32'], 'H of the latency table')
@@ -149,7 +150,9 @@ def _measure(cell: Cell, backends: list[str], wanted: list[str], reporter: Repor
         for agent in FLAGS.agents:
             name = f'{agent} {backend}'
             reporter.compiling(f'{name} {cell}')
-            calls[name], compiled[name] = plan_call(cell, agent, backend)
+            asked = FLAGS.sample_devices
+            fields = {'execution.sample_devices': asked} if asked else {}
+            calls[name], compiled[name] = plan_call(cell, agent, backend, fields)
     reporter.compiling(f'{BARE} {cell}')
     calls[BARE], compiled[BARE] = bare_call(cell, backends[0])
     calls |= reference_calls(cell, task, wanted, compiled)

@@ -19,6 +19,7 @@ class Form(NamedTuple):
 
     step: Callable
     description: str  # 'arrays', or 'straight-line, 90 operations'
+    operations: int = 0  # scalar ones; 0 for arrays
 
 
 def written_out(step: Callable, wanted: str, *examples) -> Form:
@@ -47,7 +48,8 @@ def written_out(step: Callable, wanted: str, *examples) -> Form:
     if wanted == 'auto' and not few:
         return arrays
     said = f'straight-line, {straight.operations} operations'
-    return Form(straight, said + ' and a loop' * bool(straight.loops))
+    said += ' and a loop' * bool(straight.loops)
+    return Form(straight, said, straight.operations)
 
 
 def _is_large(jaxpr: Jaxpr) -> bool:

@@ -41,7 +41,7 @@ class DemoLayer(PolicyAgent):
         costs_of = self.costs_of(config, q_params.q, models, state, key)
         improved, info = improve(
             self.planner, config, costs_of, self.planner.around(config, mean), key,
-            iterations=config.iterations,
+            iterations=config.iterations, devices=self.execution.sample_devices,
         )  # fmt: skip
         return self.planner.first_action(improved), plan, info
 
