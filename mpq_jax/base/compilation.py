@@ -15,8 +15,11 @@ from mpq_jax.base.validation import RunError
 # XLA's CPU fusion emitters recompute a parent's transform for each consumer: kinematic chains
 # take minutes to compile with them (BUILD_NOTES.md). A debug option: jaxlib 0.12 has dropped it.
 CPU_OPTIONS: dict[str, str | bool] = {'xla_cpu_use_fusion_emitters': False}
-# Sums by loops of XLA's own: YNNPACK takes 0.3 ms for 1024 plans' control terms, a loop 0.02.
-_LOOPS: dict[str, str | bool] = {'xla_cpu_experimental_ynn_fusion_type': ''}
+# Sums by loops of XLA's own: YNNPACK takes 0.3 ms for 1024 plans' control terms, a loop 0.02. Its
+# products stay: without them a gradient step of SAC takes a tenth longer.
+_LOOPS: dict[str, str | bool] = {
+    'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT'
+}
 
 
 @dataclasses.dataclass(frozen=True)
