@@ -50,7 +50,13 @@ _MODEL = {
 # 90 model steps a start (20 plans of four, and the policy's and the chosen actions' five), as
 # rollouts of the policy alone.
 _AS_MANY_MODEL_STEPS = {'demorl.starts': 18_000}
-_LEARNED = {'agent': 'mpq', 'planner_model': 'learned', 'q_data': 'real', 'belief.redraw': 'run'}
+_LEARNED = {
+    'agent': 'mpq',
+    'planner_model': 'learned',
+    'belief.redraw': 'run',
+    'dynamics.particles': 0,  # one network a plan
+    'planner.num_samples': 40,
+}
 _BIASED = {'agent': 'mpq', 'planner_model': 'biased'}
 AGENTS: dict[str, Fields] = {
     'none': {'agent': 'none'},
@@ -62,6 +68,11 @@ AGENTS: dict[str, Fields] = {
     'mpq_learned': _MODEL | _LEARNED,
     'mpq_biased': _BIASED,
 }
+# Costs in units that suit Q.
+_MPQ_PENDULUM = {
+    'task': 'experiments.environment_tasks:inverted_pendulum',
+    'planner.temperature': 0.01,
+}
 ENTRIES = {
     'inverted_pendulum': Entry(
         'InvertedPendulum-v5', 5000, (100, 500, 950),
@@ -71,7 +82,7 @@ ENTRIES = {
             'dynamics.random_episodes': 10,
             'dynamics.batch_size': 256,
         },
-        {},
+        dict.fromkeys(('mpq_learned', 'mpq_biased'), _MPQ_PENDULUM),
     ),
     'half_cheetah': Entry(
         'HalfCheetah-v5', 15_000, (0, 1000, 2000), {'task': 'gymnasium:HalfCheetah-v5'}, {},
