@@ -29,6 +29,8 @@ _LABELS = {
     'model_holdout_loss': 'the same on held-out data',
     'model_coverage': 'share of outcomes in the predicted 90 % band',
     'model_error': "the model's error H - 1 steps ahead (1: as if nothing moved)",
+    'model_share': 'share of a minibatch from rollouts on the learned model',
+    'model_transitions': 'transitions of a round that were kept from such rollouts',
     'policy_loss': 'loss of the policy',
     'entropy': "entropy of the policy's actions in nats",
     'entropy_temperature': 'what a nat of entropy is worth, in units of cost',
