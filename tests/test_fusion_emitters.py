@@ -15,7 +15,8 @@ from mpq_jax.base.compilation import CompiledFunction
 from mpq_jax.benchmarks import small_models
 from mpq_jax.config import PhysicsConfig
 from mpq_jax.dynamics import make_simulator, rollout, with_emitters
-from mpq_jax.dynamics.straight_line import choice
+from mpq_jax.dynamics.straight_line import choice, written_out
+from mpq_jax.environments import stepwise
 from mpq_jax.evaluation import controller
 from mpq_jax.planning.agent import make_agent
 from mpq_jax.training import assembly, layout
@@ -39,15 +40,27 @@ def simulator(task, form):
     return make_simulator(task, PhysicsConfig('mjx', straight_line=form))
 
 
-def test_only_a_few_operations_with_a_loop_gain(monkeypatch):
+def looping(x):
+    return jax.lax.while_loop(lambda x: x < 3.0, lambda x: x + 1.0, x * x + 0.5)
+
+
+def test_a_few_operations_with_a_loop_gain(monkeypatch):
     """Neither arrays, nor a step without a loop, nor one of many operations."""
-    free, task = small_models.make_task('cartpole'), limited()
-    assert simulator(task, 'on').fusion_emitters is True
-    for other in (simulator(task, 'off'), simulator(task, 'auto'), simulator(free, 'on')):
-        assert other.fusion_emitters is False
-    assert make_simulator(task, PhysicsConfig('mujoco')).fusion_emitters is None
-    monkeypatch.setattr(choice, 'MOST_OPERATIONS', 10)
-    assert make_simulator(task, PhysicsConfig('mjx', straight_line='on')).fusion_emitters is False
+
+    def wanted(step, form):
+        return written_out(step, form, jnp.float32(1.0)).fusion_emitters
+
+    assert wanted(looping, 'on') is True
+    assert [wanted(looping, 'off'), wanted(looping, 'auto'), wanted(jnp.sin, 'on')] == [False] * 3
+    monkeypatch.setattr(choice, 'MOST_OPERATIONS', 1)
+    assert wanted(looping, 'on') is False
+
+
+def test_which_simulators_gain():
+    forms = 'on', 'off'
+    assert [simulator(limited(), form).fusion_emitters for form in forms] == [True, False]
+    assert simulator(small_models.make_task('cartpole'), 'on').fusion_emitters is False
+    assert make_simulator(limited(), PhysicsConfig('mujoco')).fusion_emitters is None
 
 
 @pytest.mark.parametrize(
@@ -66,24 +79,18 @@ def test_the_option_is_what_was_asked_for():
     assert with_them == without | {OPTION: True} and without[OPTION] is False
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """What programs were compiled with, by name; they give zeros."""
-    seen = {}
+def recording(seen, result):
+    """In the place of `compile`: notes by name what was asked for, and gives `result(fn, args)`."""
 
-    def recorded(fn, *args, name='', fusion_emitters=False, **_):
+    def recorded(fn, *args, name, fusion_emitters=False, **_):
         seen[name] = fusion_emitters
-        shapes = jax.eval_shape(fn, *args)
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-        return CompiledFunction(name, lambda *_: zeros, 0.0, 0)
+        return CompiledFunction(name, lambda *_: result(fn, args), 0.0, 0)
 
-    for module in (layout, controller):
-        monkeypatch.setattr(module, 'compile', recorded)
-    return seen
+    return recorded
 
 
-@pytest.mark.parametrize('forms', [('on', 'on'), ('on', 'off'), ('off', 'on'), ('on', 'native')])
-def test_programs_of_a_run(asked, forms):
+@pytest.mark.parametrize('forms', [('on', 'off'), ('off', 'on'), ('on', 'native')])
+def test_programs_of_a_run(monkeypatch, forms):
     """The planner's physics are in all that plan, the real system's in episodes alone."""
     fields = {'task': 'tests.test_fusion_emitters:limited', 'num_seeds': 1}
     for which, form in zip(('planner', 'real'), forms, strict=True):
@@ -91,17 +98,44 @@ def test_programs_of_a_run(asked, forms):
         fields[f'{which}_physics.backend'] = 'mujoco' if native else 'jax'
         fields[f'{which}_physics.straight_line'] = 'auto' if native else form
     programs = assembly.make_programs(tiny_config(**fields))
-    state = programs.initial_state()
+    state, asked = programs.state_shapes(), {}
+    monkeypatch.setattr(layout, 'compile', recording(asked, lambda fn, args: ((), ())))
+    programs.initial_state()
     programs.collect(state, 0)
     programs.learn(state, 0)
-    programs.play('test', state, programs.algorithm.params(state), [0])
+    programs.play('test', state, (), [0])
     planned, all_of_it = forms[0] == 'on', 'off' not in forms
     wanted = {'init': False, 'collect': all_of_it, 'learn': planned, 'play test 1': all_of_it}
     assert asked == wanted
 
 
 @pytest.mark.parametrize('form', ['on', 'off'])
-def test_a_controllers_program(asked, form):
+def test_the_program_that_plans_for_a_driven_system(monkeypatch, form):
+    """Which is native MuJoCo here; nothing but the planner's physics is in it."""
+    fields = {
+        'task': 'tests.test_fusion_emitters:limited', 'num_seeds': 1, 'real_system': 'mujoco',
+        'real_physics.backend': 'auto',
+        'planner_physics.backend': 'jax', 'planner_physics.straight_line': form,
+    }  # fmt: skip
+    programs, asked = assembly.make_programs(tiny_config(**fields)), {}
+
+    def ends(fn, args):
+        raise InterruptedError
+
+    monkeypatch.setattr(stepwise, 'compile', recording(asked, ends))
+    with pytest.raises(InterruptedError):
+        programs.collect(programs.initial_state(), 0)
+    assert asked == {'act 1': form == 'on'}
+
+
+@pytest.mark.parametrize('form', ['on', 'off'])
+def test_a_controllers_program(monkeypatch, form):
+    def zeros(fn, args):
+        shapes = jax.eval_shape(fn, *args)
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    asked = {}
+    monkeypatch.setattr(controller, 'compile', recording(asked, zeros))
     config, physics = tiny_config(agent='mppi'), simulator(limited(), form)
     models = jax.tree.map(lambda x: x[None], physics.true_model())
     controller.Controller(config.planner, make_agent(config, physics, None), (), models)
@@ -109,9 +143,9 @@ def test_a_controllers_program(asked, form):
 
 
 def test_costs_are_the_same_to_rounding():
-    """A batch of plans of which some run into the end of the rail."""
+    """A batch of plans that run into the end of the rail."""
     physics = simulator(limited(), 'on')
-    state = physics.state(mpq_jax.Start(jnp.array([0.05, 0.3]), jnp.zeros(2)))
+    state = physics.state(mpq_jax.Start(jnp.array([0.095, 0.3]), jnp.array([1.0, -0.5])))
     actions = jax.random.uniform(jax.random.key(0), (8, 5, 1), minval=-1.0)
 
     def costs(actions):
