@@ -15,6 +15,7 @@ from mpq_jax.base.validation import RunError
 # XLA's CPU fusion emitters recompute a parent's transform for each consumer: kinematic chains
 # take minutes to compile with them (BUILD_NOTES.md). A debug option: jaxlib 0.12 has dropped it.
 CPU_OPTIONS: dict[str, str | bool] = {'xla_cpu_use_fusion_emitters': False}
+_EMITTERS: dict[str, str | bool] = dict.fromkeys(CPU_OPTIONS, True)
 # Sums by loops of XLA's own: YNNPACK takes 0.3 ms for 1024 plans' control terms, a loop 0.02. Its
 # products stay: without them a gradient step of SAC takes a tenth longer.
 _LOOPS: dict[str, str | bool] = {
@@ -36,8 +37,9 @@ class CompiledFunction:
 
 
 def compile(
-    fn: Callable, *args, name: str = '', donate: tuple[int, ...] = (), out_shardings=None
-) -> CompiledFunction:
+    fn: Callable, *args, name: str = '', donate: tuple[int, ...] = (), out_shardings=None,
+    fusion_emitters: bool = False,
+) -> CompiledFunction:  # fmt: skip
     """Compiles a function ahead of time for the default backend.
 
     Args:
@@ -46,6 +48,7 @@ def compile(
       name: for messages; the function's own if empty.
       donate: positions of arguments whose buffers the result may take over.
       out_shardings: how results lie on several devices, as for `jax.jit`; XLA's choice if None.
+      fusion_emitters: XLA's for CPUs, of which most programs are kept free (`CPU_OPTIONS`).
 
     Returns:
       A callable for arguments of the same shapes and types.
@@ -53,7 +56,7 @@ def compile(
     begin = time.perf_counter()
     chosen = {} if out_shardings is None else {'out_shardings': out_shardings}
     lowered = jax.jit(fn, donate_argnums=donate, **chosen).lower(*args)
-    executable = _compile(lowered)
+    executable = _compile(lowered, fusion_emitters)
     memory = executable.memory_analysis()
     return CompiledFunction(
         name or getattr(fn, '__name__', 'function'),
@@ -97,7 +100,8 @@ def _accepts(options: tuple[tuple[str, str | bool], ...]) -> bool:
     return True
 
 
-def _compile(lowered):
-    wanted = [CPU_OPTIONS, _LOOPS] if jax.default_backend() == 'cpu' else []
+def _compile(lowered, fusion_emitters: bool):
+    emitters = _EMITTERS if fusion_emitters else CPU_OPTIONS
+    wanted = [emitters, _LOOPS] if jax.default_backend() == 'cpu' else []
     options = {k: v for each in wanted if _accepts(tuple(each.items())) for k, v in each.items()}
     return lowered.compile(compiler_options=options or None)

@@ -14,7 +14,7 @@ from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.compilation import compile
 from mpq_jax.benchmarks import references
 from mpq_jax.config import Config, NoiseConfig, PhysicsConfig
-from mpq_jax.dynamics import make_simulator
+from mpq_jax.dynamics import make_simulator, with_emitters
 from mpq_jax.dynamics.mujoco_model import load_model
 from mpq_jax.dynamics.randomization import planner_models
 from mpq_jax.learning.q_function import make_network
@@ -25,10 +25,11 @@ from mpq_jax.training import memory
 
 BARE, NATIVE = 'bare rollouts', 'native mujoco.rollout'
 # What a contender's name says of the planner's physics. 'mjx_arrays' is MJX as it is, where 'mjx'
-# writes out what it can number by number.
+# writes out what pays number by number, 'mjx_straight' whatever there is.
 PHYSICS: dict[str, dict[str, Any]] = {
     'mjx': {'backend': 'mjx'},
     'mjx_arrays': {'backend': 'mjx', 'straight_line': 'off'},
+    'mjx_straight': {'backend': 'mjx', 'straight_line': 'on'},
     'mujoco': {'backend': 'mujoco'},
     'equations': {'backend': 'equations'},
     'warp': {'backend': 'mjx', 'impl': 'warp'},
@@ -85,8 +86,10 @@ def plan_call(cell: Cell, agent_name: str, backend: str, fields: Mapping[str, An
         return map_in_chunks(one, (states, keys), at_once)
 
     arguments = spread.placed((planner, q_params, models, states, keys))
-    name = f'{agent_name} {backend}'
-    program = compile(plan, *arguments, name=name, out_shardings=spread.everywhere)
+    program = compile(
+        plan, *arguments, name=f'{agent_name} {backend}', out_shardings=spread.everywhere,
+        fusion_emitters=with_emitters(simulator),
+    )  # fmt: skip
     return lambda: program(*arguments), program
 
 
@@ -112,7 +115,8 @@ def bare_call(cell: Cell, backend: str):
 
         return map_in_chunks(plan, (states, actions), at_once)
 
-    program = compile(bare, particles, states, actions, name=BARE)
+    emitters = with_emitters(simulator)
+    program = compile(bare, particles, states, actions, name=BARE, fusion_emitters=emitters)
     return lambda: program(particles, states, actions), program
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mpq_jax.base.compilation import CompiledFunction, compile
 from mpq_jax.benchmarks.contenders import physics_of, planner_simulator, start_states
+from mpq_jax.dynamics import with_emitters
 from mpq_jax.dynamics.mujoco_model import control_law, load_model, physics_steps_per_control
 from mpq_jax.tasks import load_task
 
@@ -31,7 +32,8 @@ def difference_from_native(task: str, backend: str, count: int) -> Difference:
         after, _ = jax.vmap(simulator.step, in_axes=(None, 0, 0))(model, states, actions)
         return after.qpos, after.qvel
 
-    program = compile(step, model, states, actions, name=f'numerics {backend}')
+    emitters, name = with_emitters(simulator), f'numerics {backend}'
+    program = compile(step, model, states, actions, name=name, fusion_emitters=emitters)
     ours = program(model, states, actions)
     native = _native_step(task, *map(np.asarray, (states.qpos, states.qvel, actions)))
     qpos, qvel = (

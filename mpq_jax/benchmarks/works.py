@@ -25,6 +25,7 @@ from mpq_jax.benchmarks.contenders import (
 )
 from mpq_jax.benchmarks.suite import MOST_NATIVE_STEPS, Case
 from mpq_jax.config import Config
+from mpq_jax.dynamics import with_emitters
 from mpq_jax.dynamics.randomization import planner_models
 from mpq_jax.environments.episode import example_transition
 from mpq_jax.evaluation.controller import Controller
@@ -107,7 +108,8 @@ def targets_call(cell: Cell, backend: str) -> tuple[Call, CompiledFunction]:
 
     planner = jax.tree.map(jnp.float32, config.planner)
     arguments = planner, models, q_params, batch, jax.random.key(4)
-    program = compile(targets, *arguments, name=f'targets {backend}')
+    emitters, name = with_emitters(simulator), f'targets {backend}'
+    program = compile(targets, *arguments, name=name, fusion_emitters=emitters)
     return lambda: program(*arguments), program
 
 

@@ -19,6 +19,7 @@ from mpq_jax.dynamics.simulator import (
     all_finite,
     ending,
     rollout,
+    with_emitters,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     'make_simulator',
     'rollout',
     'steps_per_control',
+    'with_emitters',
 ]

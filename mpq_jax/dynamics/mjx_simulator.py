@@ -75,6 +75,7 @@ def make_mjx_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         read=specialize(read, model, state),
         form=form.description,
         operations=form.operations,
+        fusion_emitters=form.fusion_emitters,
     )
 
 

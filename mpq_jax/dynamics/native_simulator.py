@@ -71,6 +71,7 @@ def make_native_simulator(task: Task, physics: PhysicsConfig) -> Simulator:
         read=read,
         make_models=lambda values: _stacked(names, values),
         trajectory=None if moving else trajectory,
+        fusion_emitters=None,
     )
 
 

@@ -50,6 +50,8 @@ class Simulator:
     make_models: Callable[[Mapping[str, np.ndarray]], Model]
     form: str = ''  # how a physics step is computed, where there is a choice
     operations: int = 0  # scalar ones of a physics step, where it is written out in them
+    # Whether XLA's CPU fusion emitters make it faster; None: XLA compiles nothing of it.
+    fusion_emitters: bool | None = False
     # (model, state, actions [T, nu]) -> trajectory, where a backend has more than `step` to offer.
     trajectory: Callable[[Model, State, jax.Array], Trajectory] | None = None
     # (models with leading axis D, state, actions [P, T, nu], key) -> trajectories [P], where models
@@ -76,6 +78,11 @@ class Simulator:
         """The model with the task's true parameters, without a leading axis."""
         values = {name: np.array([value]) for name, value in self.task.true_parameters.items()}
         return jax.tree.map(lambda leaf: leaf[0], self.make_models(values))
+
+
+def with_emitters(*simulators: Simulator) -> bool:
+    """Whether a program that steps these is compiled with XLA's CPU fusion emitters."""
+    return {simulator.fusion_emitters for simulator in simulators} - {None} == {True}
 
 
 def advancing(simulator: Simulator) -> Simulator:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from mpq_jax.base.compilation import compile
-from mpq_jax.dynamics import Simulator, State
+from mpq_jax.dynamics import Simulator, State, with_emitters
 from mpq_jax.tasks import Reading, Task
 
 
@@ -63,10 +63,11 @@ class SimulatedSystem:
             return Measurement(following, simulator.read(model, following))
 
         key = jax.random.key(0)
-        self._reset = compile(reset, key)
+        emitters = with_emitters(simulator)
+        self._reset = compile(reset, key, fusion_emitters=emitters)
         state = jax.eval_shape(reset, key).state
         action = jax.ShapeDtypeStruct((simulator.action_size,), np.float32)
-        self._step = compile(step, state, action)
+        self._step = compile(step, state, action, fusion_emitters=emitters)
         self._state: State | None = None
 
     def reset(self, key: jax.Array) -> Measurement:

@@ -22,9 +22,12 @@ from mpq_jax.planning.agent import Agent, QParams
 CompileStep = Callable[[Callable, Sequence, int], CompiledFunction]
 
 
-def compile_step(control_step: Callable, shapes: Sequence, size: int) -> CompiledFunction:
+def compile_step(
+    control_step: Callable, shapes: Sequence, size: int, fusion_emitters: bool = False
+) -> CompiledFunction:
     """Compiles it each time it is asked for."""
-    return compile(control_step, *shapes, name=f'act {size}')
+    name = f'act {size}'
+    return compile(control_step, *shapes, name=name, fusion_emitters=fusion_emitters)
 
 
 class StepwiseRunner:

@@ -15,7 +15,7 @@ from mpq_jax.base.compilation import compile, program_errors
 from mpq_jax.base.spreading import spread_over
 from mpq_jax.base.validation import ConfigError
 from mpq_jax.config import BasePlannerConfig
-from mpq_jax.dynamics import Model, State, all_finite
+from mpq_jax.dynamics import Model, State, all_finite, with_emitters
 from mpq_jax.planning.agent import Agent, QParams
 from mpq_jax.planning.planner import Diagnostics, Plan
 
@@ -50,6 +50,7 @@ class Controller:
         self._act = compile(
             functools.partial(_act, agent), self._planner, self._q_params, self._models, example,
             self._plan, self._key, name='act', out_shardings=spread.everywhere,
+            fusion_emitters=with_emitters(simulator),
         )  # fmt: skip
         self.tried_at = jax.tree.map(np.asarray, first)  # qpos, qvel, variables
         self.act(*self.tried_at)

@@ -108,15 +108,17 @@ class BatchCompiler:
     compiled: dict[str, CompiledFunction] = dataclasses.field(default_factory=dict)
 
     def call(
-        self, name: str, fn, *args, replicated: tuple[int, ...] = (), donate: tuple[int, ...] = ()
-    ) -> Any:
+        self, name: str, fn, *args, replicated: tuple[int, ...] = (), donate: tuple[int, ...] = (),
+        fusion_emitters: bool = False,
+    ) -> Any:  # fmt: skip
         """Calls a function of batches; the arguments at `donate` give their memory to results."""
         if name not in self.compiled:
             self.hooks.on_compile(name)
             split = self.layout.split(fn, replicated, len(args))
             self.compiled[name] = compile(
-                split, *args, name=name, donate=donate, out_shardings=self.layout.sharding
-            )
+                split, *args, name=name, donate=donate, out_shardings=self.layout.sharding,
+                fusion_emitters=fusion_emitters,
+            )  # fmt: skip
         return self.compiled[name](*args)
 
     @property

@@ -14,7 +14,7 @@ from mpq_jax.base.batching import map_in_chunks
 from mpq_jax.base.machine import operations_per_second
 from mpq_jax.base.validation import check_choice
 from mpq_jax.config import Batch, Config
-from mpq_jax.dynamics import Model, Simulator, State
+from mpq_jax.dynamics import Model, Simulator, State, with_emitters
 from mpq_jax.dynamics.randomization import dr_models, planner_models, stacked
 from mpq_jax.environments.episode import Summary, example_transition
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Metrics, Numbers
@@ -156,7 +156,7 @@ class Programs:
         """One learning round a member."""
         state, metrics = self.compiler.call(
             'learn', self._learn, self.numbers, state, jnp.int32(episode),
-            replicated=(2,), donate=(1,),
+            replicated=(2,), donate=(1,), fusion_emitters=with_emitters(self.agent.simulator),
         )  # fmt: skip
         return state, self.compiler.layout.trimmed(metrics)
 

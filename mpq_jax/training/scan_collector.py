@@ -9,7 +9,7 @@ import numpy as np
 
 from mpq_jax.base import keys
 from mpq_jax.base.batching import map_in_chunks
-from mpq_jax.dynamics import Model, Simulator
+from mpq_jax.dynamics import Model, Simulator, with_emitters
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Summary, run_episode
 from mpq_jax.learning.algorithm import Algorithm, MemberState, Numbers
@@ -35,6 +35,7 @@ class ScanCollector:
         state, summary = self.compiler.call(
             name, functools.partial(self._collect, agent, stream), numbers, state, plants,
             jnp.int32(episode), replicated=(3,), donate=(1,),
+            fusion_emitters=with_emitters(agent.simulator, self.real),
         )  # fmt: skip
         return state, self.compiler.layout.trimmed(summary)
 
@@ -45,6 +46,7 @@ class ScanCollector:
         summary, recorded = self.compiler.call(
             f'play {name} {len(episodes)}', functools.partial(self._play, stream), numbers,
             state.key, state.models, q_params, plants, episodes, replicated=(5,),
+            fusion_emitters=with_emitters(self.algorithm.play.simulator, self.real),
         )  # fmt: skip
         return self.compiler.layout.trimmed(summary), jax.tree.map(lambda x: x[0], recorded)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mpq_jax.base import keys
 from mpq_jax.base.compilation import CompiledFunction
-from mpq_jax.dynamics import Model, State
+from mpq_jax.dynamics import Model, State, with_emitters
 from mpq_jax.dynamics.randomization import episode_models
 from mpq_jax.environments.episode import Episode, Summary
 from mpq_jax.environments.stepwise import StepwiseRunner, compile_step
@@ -105,7 +105,8 @@ class StepwiseCollector:
         if agent in (self.algorithm.collect, self.algorithm.explore):
             act = 'act' if agent is self.algorithm.collect else 'explore'
         if f'{act} {size}' not in self._runners:
-            compile_one = functools.partial(self._compile_step, act)
+            emitters = with_emitters(agent.simulator)
+            compile_one = functools.partial(self._compile_step, act, emitters)
             runner = StepwiseRunner(numbers.planner, agent, q_params, models, compile_one)
             if self.systems.are_own and agent.simulator.task.terminated is not None:
                 for smaller in range(1, size.bit_length()):  # not while a robot moves
@@ -113,12 +114,14 @@ class StepwiseCollector:
             self._runners[f'{act} {size}'] = runner
         return self._runners[f'{act} {size}']
 
-    def _compile_step(self, act: str, control_step, shapes, size: int) -> CompiledFunction:
+    def _compile_step(
+        self, act: str, emitters: bool, control_step, shapes, size: int
+    ) -> CompiledFunction:
         """The programs of members that go on are those of fewer systems."""
         name, compiler = f'{act} {size}', self.compiler
         if name not in compiler.compiled:
             compiler.hooks.on_compile(name)
-            compiler.compiled[name] = compile_step(control_step, shapes, size)
+            compiler.compiled[name] = compile_step(control_step, shapes, size, emitters)
         return compiler.compiled[name]
 
 

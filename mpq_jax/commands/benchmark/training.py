@@ -26,7 +26,7 @@ from mpq_jax.base.validation import ConfigError, check_at_least
 from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.commands import command_line
 from mpq_jax.config import Config
-from mpq_jax.dynamics import rollout
+from mpq_jax.dynamics import rollout, with_emitters
 from mpq_jax.learning import learner, replay_buffer
 from mpq_jax.learning.algorithm import MemberState
 from mpq_jax.learning.learner import Examples
@@ -134,7 +134,8 @@ def _calls(programs: Programs, state: MemberState, summary) -> dict[str, Any]:
     ):
         arguments = programs.numbers, state, batch, *more
         programs.compiler.hooks.on_compile(name)
-        program = compile(jax.vmap(part), *arguments, name=name)
+        emitters = with_emitters(agent.simulator)
+        program = compile(jax.vmap(part), *arguments, name=name, fusion_emitters=emitters)
         calls[name] = functools.partial(program, *arguments)
     # The run's own programs take over their state's buffers, so each call gets a copy.
     calls['acting'] = lambda: programs.collect(jax.tree.map(jnp.copy, state), 3)

@@ -20,6 +20,7 @@ class Form(NamedTuple):
     step: Callable
     description: str  # 'arrays', or 'straight-line, 90 operations'
     operations: int = 0  # scalar ones; 0 for arrays
+    fusion_emitters: bool = False  # XLA's CPU fusion emitters pay, in programs that step it
 
 
 def written_out(step: Callable, wanted: str, *examples) -> Form:
@@ -44,12 +45,14 @@ def written_out(step: Callable, wanted: str, *examples) -> Form:
         straight = take_apart(traced)
     except ValueError as error:
         raise TaskError(f"physics.straight_line cannot be 'on': {error}") from error
-    few = straight.operations <= MOST_OPERATIONS and not straight.loops and not straight.calls
-    if wanted == 'auto' and not few:
+    few = straight.operations <= MOST_OPERATIONS and not straight.calls
+    if wanted == 'auto' and (straight.loops or not few):
         return arrays
     said = f'straight-line, {straight.operations} operations'
     said += ' and a loop' * bool(straight.loops)
-    return Form(straight, said, straight.operations)
+    # A solver's loop runs twice as fast with them, steps without one hardly faster; arrays, and
+    # steps of more operations, take minutes to compile (BUILD_NOTES.md).
+    return Form(straight, said, straight.operations, bool(straight.loops) and few)
 
 
 def _is_large(jaxpr: Jaxpr) -> bool:
