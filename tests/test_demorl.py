@@ -57,25 +57,29 @@ def rows_of(run):
     ]
 
 
-@pytest.mark.parametrize('agent', ['demorl', pytest.param('demorl_online', marks=SLOW)])
-def test_a_run_learns_models_and_a_policy_and_goes_on_as_if_it_had_never_stopped(tmp_path, agent):
-    whole = mpq_jax.train(config_of(agent), tmp_path / 'whole')
-    table = {n: read_table(whole.metrics_file, n) for n in ('updates', 'policy_loss', 'model_loss')}
+def test_a_run_learns_models_and_a_policy(tmp_path):
+    run = mpq_jax.train(config_of('demorl', episodes=2), tmp_path / 'run')
+    names = 'updates', 'policy_loss', 'model_loss', 'model_transitions', 'model_share'
+    table = {name: read_table(run.metrics_file, name) for name in names}
     np.testing.assert_array_equal(table['updates'], 5.0)  # ten steps an episode
     assert np.isfinite(table['policy_loss']).all() and np.isfinite(table['model_loss']).all()
-    if agent == 'demorl':
-        kept = read_table(whole.metrics_file, 'model_transitions')
-        np.testing.assert_array_equal(kept, 2 * 4 * 5)  # generations, starts, steps
-        share = read_table(whole.metrics_file, 'model_share')
-        np.testing.assert_allclose(share, 0.95, rtol=1e-5)
+    # Generations, starts, steps.
+    np.testing.assert_array_equal(table['model_transitions'], 2 * 4 * 5)
+    np.testing.assert_allclose(table['model_share'], 0.95, rtol=1e-5)
+    action = mpq_jax.load_controller(run.path).act(np.array([0.3]), np.zeros(1))
+    assert action.shape == (1,) and np.abs(action).max() <= 1.0
+
+
+@SLOW
+@pytest.mark.parametrize('agent', ['demorl', 'demorl_online'])
+def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path, agent):
+    whole = mpq_jax.train(config_of(agent), tmp_path / 'whole')
     parts = mpq_jax.train(config_of(agent, episodes=2), tmp_path / 'parts')
     mpq_jax.train(config_of(agent), parts.path, resume=True)
     assert rows_of(parts) == rows_of(whole)
     states = (load_run(run.path)[1].state for run in (whole, parts))
     jax.tree.map(np.testing.assert_array_equal, *(jax.tree.leaves(s.learner) for s in states))
     assert np.isfinite(mpq_jax.evaluate(whole.path, 2)['return']['mean'])
-    action = mpq_jax.load_controller(whole.path).act(np.array([0.3]), np.zeros(1))
-    assert action.shape == (1,) and np.abs(action).max() <= 1.0
 
 
 def test_presets_are_valid_as_they_come():

@@ -31,7 +31,10 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize('robot', list(FILES))
+@pytest.mark.parametrize(
+    'robot',
+    [pytest.param(x, marks=() if x == 'half_cheetah' else pytest.mark.slow) for x in FILES],
+)
 def test_the_steps_of_a_robot(robot, tmp_path):
     package, place = FILES[robot]
     if find_spec(package) is None:
