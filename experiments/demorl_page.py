@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments import return_curves
-from experiments.return_curves import last_fifth, steps_to
+from experiments.return_curves import last_fifth, steps_to, with_those_before
 from mpq_jax import published
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, describe_mean
@@ -35,15 +35,13 @@ _DEFINITIONS = {
 def write(path: Path, entries: Mapping[str, Any], agents: tuple[str, ...]) -> str:
     """Writes what has run, and rows that a demorl.json of before has; returns the table."""
     file = path / 'demorl.json'
-    before = json.loads(file.read_text())['rows'] if file.exists() else []
     rows = [
         row
         for name, entry in entries.items()
         for agent in agents
         for row in _runs(path / name / agent, name, agent, entry)
     ]
-    known = {_key(row) for row in rows}
-    rows += [row for row in before if _key(row) not in known]
+    rows = with_those_before(file, rows, _key)
     order = list(entries), agents
     rows.sort(key=lambda r: (order[0].index(r['entry']), order[1].index(r['agent']), r['seed']))
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments import return_curves
-from experiments.return_curves import last_fifth
+from experiments.return_curves import last_fifth, with_those_before
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, describe_mean
 from mpq_jax.figures import plots
@@ -22,11 +22,9 @@ _OURS = 'mpq_jax'
 def write(path: Path, entries: Mapping[str, Any]) -> str:
     """Writes what has run, and rows that a sac.json of before has; returns the table."""
     file = path / 'sac.json'
-    before = json.loads(file.read_text())['rows'] if file.exists() else []
     rows = [row for name, entry in entries.items() for row in _runs(path / name, name, entry)]
     rows += _reference_rows(path / 'reference.json')
-    known = {_key(row) for row in rows}
-    rows = [row for row in before if _key(row) not in known] + rows
+    rows = with_those_before(file, rows, _key)
     rows.sort(key=lambda row: [str(part) for part in _key(row)])
     content = {'interval': INTERVAL, 'made_by': manifest(), 'rows': rows}
     write_atomically(file, json.dumps(content, indent=1) + '\n')

@@ -1,11 +1,22 @@
-"""Returns of training episodes against control steps, of rows with `steps` and `returns`."""
+"""Rows with `steps` and `returns`: returns of training episodes against control steps."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpq_jax.base.statistics import confidence_interval
+
+
+def with_those_before(
+    file: Path, rows: list[dict[str, Any]], key: Callable[[Mapping[str, Any]], tuple]
+) -> list[dict[str, Any]]:
+    """Rows, and those of a JSON file of before whose keys none of them has."""
+    before = json.loads(file.read_text())['rows'] if file.exists() else []
+    known = {key(row) for row in rows}
+    return rows + [row for row in before if key(row) not in known]
 
 
 def last_fifth(row: Mapping[str, Any], steps: int) -> float:
