@@ -69,10 +69,10 @@ AGENTS: dict[str, Fields] = {
     'mpq_biased': _BIASED,
 }
 # Costs in units that suit Q.
-_MPQ_PENDULUM = {
-    'task': 'experiments.environment_tasks:inverted_pendulum',
-    'planner.temperature': 0.01,
-}
+_MPQ_PENDULUM, _MPQ_CHEETAH = (
+    {'task': f'experiments.environment_tasks:{task}', 'planner.temperature': 0.01}
+    for task in ('inverted_pendulum', 'half_cheetah')
+)
 ENTRIES = {
     'inverted_pendulum': Entry(
         'InvertedPendulum-v5', 5000, (100, 500, 950),
@@ -85,7 +85,22 @@ ENTRIES = {
         dict.fromkeys(('mpq_learned', 'mpq_biased'), _MPQ_PENDULUM),
     ),
     'half_cheetah': Entry(
-        'HalfCheetah-v5', 15_000, (0, 1000, 2000), {'task': 'gymnasium:HalfCheetah-v5'}, {},
+        'HalfCheetah-v5', 15_000, (0, 1000, 2000, 3000),
+        # A model of one random episode misleads; generations follow the policy within an episode.
+        {
+            'task': 'gymnasium:HalfCheetah-v5',
+            'dynamics.random_episodes': 3,
+            'sac.random_steps': 3000.0,
+            'sac.updates_per_step': 10.0,
+            'demorl.generations': 4,
+            'demorl.real_share_first': 0.2,
+            'demorl.real_share_last': 0.2,
+        },
+        {
+            'demorl': {'planner.noise_variance': 0.05, 'planner.elite_fraction': 0.25},
+            'mopac': {'planner.noise_variance': 0.05},
+            **dict.fromkeys(('mpq_learned', 'mpq_biased'), _MPQ_CHEETAH),
+        },
         'HalfCheetah',
     ),
     'hopper': Entry(
