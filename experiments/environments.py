@@ -52,8 +52,15 @@ ENTRIES = {
         },
     ),
     'reacher': Entry(
-        f'{_TASKS}:reacher', 'dm_control:reacher-hard', 10, 40, 2,
-        _acting(0.02, 0.5), 'reacher-hard',
+        f'{_TASKS}:reacher', 'dm_control:reacher-hard', 10, 20, 2,
+        # dm_control's own time step; a round from many states, since few see the small target.
+        {'planner_physics.timestep': 0.02, 'learner.num_states': 1024}, 'reacher-hard',
+        of_agent={
+            'mppi_short': _acting(0.02, 1.0),
+            'mppi_long': _acting(0.02, 0.5),
+            'softq': {'planner.discount': 0.9, **_acting(0.02, 0.5)},
+            'mpq': {'planner.discount': 0.9, **_acting(0.02, 0.5)},
+        },
     ),
     'double_pendulum': Entry(
         f'{_TASKS}:double_pendulum', 'gymnasium', 6, 32, 1,
