@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from experiments.return_curves import with_those_before
 from mpq_jax import published
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.statistics import INTERVAL, against, confidence_interval, describe_mean
@@ -32,10 +33,18 @@ _DEFINITIONS = {
 
 
 def write(path: Path, entries: dict[str, Any], console: Console | None) -> None:
-    """Writes `environments.json`, `.md` and `.png` below `path` from the sweeps there."""
+    """Writes `environments.json`, `.md` and `.png` below `path` from the sweeps there.
+
+    Rows that an `environments.json` of before has stand where there is no sweep.
+    """
+    file = path / 'environments.json'
     rows = [row for name, entry in entries.items() for row in _rows(path / name, name, entry)]
+    rows = with_those_before(file, rows, lambda row: (row['entry'], row['agent']))
+    rows.sort(key=lambda row: (list(entries).index(row['entry']), _place(row)))
+    for name in entries:
+        _compare([row for row in rows if row['entry'] == name])
     content = {'definitions': _DEFINITIONS, 'made_by': manifest(), 'rows': rows}
-    write_atomically(path / 'environments.json', json.dumps(content, indent=1) + '\n')
+    write_atomically(file, json.dumps(content, indent=1) + '\n')
     text = markdown(rows, entries)
     write_atomically(path / 'environments.md', text)
     if rows:
@@ -52,13 +61,23 @@ def _rows(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
             horizon = outcome.fields.get('planner.horizon')
             agent = label + ('' if horizon is None else f' H={horizon}')
             rows.append({'entry': name, 'agent': agent, **_figures(outcome, entry)})
+    return rows
+
+
+def _place(row: dict[str, Any]) -> tuple[int, int]:
+    """Among the rows of an environment: by agent, then by horizon."""
+    label, _, horizon = row['agent'].partition(' H=')
+    return list(_ROWS.values()).index(label), int(horizon or 0)
+
+
+def _compare(rows: list[dict[str, Any]]) -> None:
+    """Sets what the rows of an environment say of each other."""
     idle, mpq = (_named(rows, agent) for agent in ('no control', 'MPQ'))
     for own in rows:
         if idle is not None and own is not idle:
             own['against_no_control'] = against(_by_seed(own), _by_seed(idle))
         if mpq is not None and own is not mpq:
             own['mpq_against_it'] = against(_by_seed(mpq), _by_seed(own))
-    return rows
 
 
 def _named(rows: list[dict[str, Any]], agent: str) -> dict[str, Any] | None:
