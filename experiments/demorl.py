@@ -104,7 +104,16 @@ ENTRIES = {
         'HalfCheetah',
     ),
     'hopper': Entry(
-        'Hopper-v5', 10_000, (200, 500, 1000), {'task': 'gymnasium:Hopper-v5'}, {}, 'Hopper'
+        'Hopper-v5', 5000, (100, 200, 400),
+        # An episode of random actions takes some twenty steps. Nothing was searched.
+        {
+            'task': 'gymnasium:Hopper-v5',
+            'dynamics.random_episodes': 25,
+            'sac.random_steps': 500.0,
+            'dynamics.batch_size': 256,
+        },
+        dict.fromkeys(('demorl', 'mopac'), {'planner.noise_variance': 0.05}),
+        'Hopper',
     ),
 }  # fmt: skip
 
