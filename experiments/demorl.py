@@ -112,7 +112,7 @@ ENTRIES = {
             'sac.random_steps': 500.0,
             'dynamics.batch_size': 256,
         },
-        dict.fromkeys(('demorl', 'mopac'), {'planner.noise_variance': 0.05}),
+        {agent: {'planner.noise_variance': 0.05} for agent in ('demorl', 'mopac')},
         'Hopper',
     ),
 }  # fmt: skip

@@ -7,8 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpq_jax.benchmarks import references
+import mpq_jax
+from mpq_jax.benchmarks import floors, references
+from mpq_jax.benchmarks.contenders import planner_simulator
 from mpq_jax.benchmarks.measure import take_turns
+from mpq_jax.learning import learner
+from mpq_jax.learning.q_function import make_network
+from mpq_jax.planning.agent import Agent
 from mpq_jax.suite.pendulum import wrap
 from tests.entry_points import run
 
@@ -46,6 +51,7 @@ def test_benchmark_training_breaks_a_run_into_parts(tmp_path):
     measured = json.loads(path.read_text())['seeds']['1']
     names = {row['part'] for row in measured['parts']}
     assert {'acting', 'target generation', 'network updates', 'logging', 'transfer'} <= names
+    assert {'acting', 'network updates', 'learning round'} == set(measured['floor_shares'])
     assert 0 < measured['overhead']['run_s'] <= measured['overhead']['loop_s']
 
 
@@ -71,3 +77,30 @@ def test_the_roofline_does_the_pendulums_arithmetic():
     """One step costs what its start costs, whatever the noise."""
     costs = references.roofline(5, 1)(jnp.float32(1.0), jnp.float32(2.0), jax.random.key(0))
     np.testing.assert_allclose(costs, wrap(1.0) ** 2 + 0.1 * 4.0, rtol=1e-6)
+
+
+def test_adam_by_hand_is_the_learners():
+    """One minibatch of all states, ten steps: the same weights but for rounding."""
+    config = mpq_jax.set_fields(
+        mpq_jax.preset('pendulum', 'mpq'),
+        {'learner.num_states': 16, 'learner.minibatch_size': 16, 'learner.epochs': 10},
+    )
+    agent = Agent(planner_simulator('pendulum', 'equations'), make_network(config), None)
+    keys = jax.random.split(jax.random.key(0), 3)
+    observation, target = jax.random.normal(keys[0], (16, 3)), jax.random.normal(keys[1], (16,))
+    examples = learner.Examples(observation, observation[:, :1], target)
+    before = learner.init(config.learner, agent, observation[0], keys[2])
+    after, _ = learner.fit(config.learner, agent, before, examples, keys[2])
+    inputs = jnp.concatenate([observation, observation[:, :1]], axis=-1)
+    rate = config.learner.learning_rate
+    found = floors.adam_steps(floors.weights_of(before.params), inputs, target, rate, 10)
+    wanted = floors.weights_of(after.params)
+    for x, y, z in zip(
+        *map(jax.tree.leaves, (found, wanted, floors.weights_of(before.params))), strict=True
+    ):
+        np.testing.assert_allclose(x, y, atol=2e-5)
+        assert np.abs(x - z).max() > 5e-3
+    q, _ = floors.forward(wanted, inputs)
+    np.testing.assert_allclose(
+        q, agent.network.apply(after.params, observation, observation[:, :1]), atol=1e-6
+    )

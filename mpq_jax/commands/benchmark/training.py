@@ -1,13 +1,15 @@
 """Where the time of training goes: mpq benchmark training --task=pendulum.
 
-Times the parts of an episode and of a learning round, for one seed and for many, and the
-share of a real run that is none of them (Python, logging, checkpoints, transfer).
+Times the parts of an episode and of a learning round, for one seed and for many, what they
+cannot do without (rollouts, Q's and Adam's arithmetic by hand), and the share of a real run
+that is none of them (Python, logging, checkpoints, transfer).
 """
 
 import dataclasses
 import functools
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from mpq_jax.base.compilation import compile
 from mpq_jax.base.files import write_atomically
 from mpq_jax.base.progress import Reporter, make_console, per_second
 from mpq_jax.base.validation import ConfigError, check_at_least
+from mpq_jax.benchmarks import floors
 from mpq_jax.benchmarks.measure import take_turns
 from mpq_jax.commands import command_line
 from mpq_jax.config import Config
@@ -51,8 +54,8 @@ def main() -> None:
     record: dict[str, Any] = {'manifest': manifest(), 'repeats': FLAGS.repeats, 'seeds': {}}
     for count in command_line.whole_numbers('num_seeds', FLAGS, 1):
         config = command_line.config_from_flags(FLAGS, num_seeds=count)
-        if not config.learns:
-            raise ConfigError('agent', config.agent, 'one that learns')
+        if not config.learns_q:
+            raise ConfigError('agent', config.agent, 'one that learns a Q for its planner')
         with Reporter(f'{count} seeds', FLAGS.repeats, 'repeats', console) as reporter:
             parts = _parts(config, reporter)
         measured = parts | {'overhead': _overhead(config)}
@@ -78,6 +81,7 @@ def _parts(config: Config, reporter: Reporter) -> dict[str, Any]:
         'learning round': a_round,
         'target generation': a_round,
         'bare rollouts': a_round,
+        'plans by hand': programs.workload.per_action * programs.real.task.episode_steps,
     }
     timings = take_turns(_calls(programs, state, summary), FLAGS.repeats, reporter.working)
     rows = [
@@ -91,7 +95,11 @@ def _parts(config: Config, reporter: Reporter) -> dict[str, Any]:
         for name, timing in timings.items()
     ]
     compiled = {p.name: p.compile_seconds for p in programs.compiler.compiled.values()}
-    return {'parts': rows, 'compile_seconds': compiled}
+    return {
+        'parts': rows,
+        'floor_shares': floors.shares(timings, config.learner.mode == 'fitted'),
+        'compile_seconds': compiled,
+    }
 
 
 def _calls(programs: Programs, state: MemberState, summary) -> dict[str, Any]:
@@ -126,23 +134,65 @@ def _calls(programs: Programs, state: MemberState, summary) -> dict[str, Any]:
     planner, count = programs.config.planner, programs.config.num_seeds
     plan = planner.num_samples, planner.horizon - 1, agent.simulator.action_size
     drawn = 2.0 * jax.random.normal(jax.random.key(0), (count, settings.num_states, *plan))
-    calls: dict[str, Any] = {}
-    for name, part, more in (
-        ('target generation', targets, ()),
-        ('network updates', updates, ()),
-        ('bare rollouts', bare, (jnp.clip(drawn, -1.0, 1.0),)),
-    ):
-        arguments = programs.numbers, state, batch, *more
-        programs.compiler.hooks.on_compile(name)
-        emitters = with_emitters(agent.simulator)
-        program = compile(jax.vmap(part), *arguments, name=name, fusion_emitters=emitters)
-        calls[name] = functools.partial(program, *arguments)
+    common = programs.numbers, state, batch
+    calls = _compiled(
+        programs,
+        ('target generation', targets, common),
+        ('network updates', updates, common),
+        ('bare rollouts', bare, (*common, jnp.clip(drawn, -1.0, 1.0))),
+    )
+    calls |= _floors(programs, state, batch, drawn)
     # The run's own programs take over their state's buffers, so each call gets a copy.
     calls['acting'] = lambda: programs.collect(jax.tree.map(jnp.copy, state), 3)
     calls['learning round'] = lambda: programs.learn(jax.tree.map(jnp.copy, state), 3)
     calls['copying the state'] = lambda: jax.tree.map(jnp.copy, state)
     calls['transfer'] = lambda: jax.device_get(summary)
     calls['logging'] = _logging_call(programs.config)
+    return calls
+
+
+def _floors(programs: Programs, state: MemberState, batch, drawn: jax.Array) -> dict[str, Any]:
+    """What a round and an episode cannot do without, by hand, for the same batch of seeds."""
+    agent, settings = programs.agent, programs.config.learner
+    inputs = jnp.concatenate([batch.observation, batch.action], axis=-1)
+    size, steps = settings.minibatch_size, programs.real.task.episode_steps
+    count = settings.epochs * (settings.num_states // size)
+
+    def values(weights, inputs):
+        """Of the ends of a round's plans, in the round's chunks."""
+
+        def one(start):
+            ends = jnp.broadcast_to(start, (programs.config.planner.num_samples, len(start)))
+            return floors.forward(weights, ends)[0]
+
+        return map_in_chunks(one, inputs, agent.execution.target_chunk)
+
+    def updates(weights, inputs, costs):
+        return floors.adam_steps(weights, inputs, costs, settings.learning_rate, count)
+
+    def plans(numbers, models, start, drawn, weights, inputs):
+        particles = scoring.particle_models(numbers.planner, models)
+        ends = jnp.broadcast_to(inputs, (len(drawn), len(inputs)))
+        return floors.plans_in_turn(agent.simulator, particles, start, drawn, weights, ends, steps)
+
+    weights = floors.weights_of(state.learner.params)
+    start = jax.tree.map(lambda leaf: leaf[:, 0], batch.next_state)
+    arguments = programs.numbers, state.models, start, drawn[:, 0], weights, inputs[:, 0]
+    return _compiled(
+        programs,
+        ('Q by hand', values, (weights, inputs)),
+        ('Adam by hand', updates, (weights, inputs[:, :size], batch.cost[:, :size])),
+        ('plans by hand', plans, arguments),
+    )
+
+
+def _compiled(programs: Programs, *parts: tuple[str, Callable, tuple]) -> dict[str, Any]:
+    """Parts of one seed as calls for all of them."""
+    emitters, calls = with_emitters(programs.agent.simulator), {}
+    for name, part, arguments in parts:
+        programs.compiler.hooks.on_compile(name)
+        program = compile(jax.vmap(part), *arguments, name=name, fusion_emitters=emitters)
+        calls[name] = functools.partial(program, *arguments)
     return calls
 
 
@@ -185,6 +235,8 @@ def _print(count: int, measured: dict[str, Any], console: Console) -> None:
             per_second(rate) if rate else '',
         )
     console.print(table)
+    for part, share in measured['floor_shares'].items():
+        console.print(f'{part}: {share:.2f} of its time is what it cannot do without')
     seconds = measured['compile_seconds']
     console.print(f'compile: {sum(seconds.values()):.1f} s in {len(seconds)} programs')
     console.print(
