@@ -102,7 +102,7 @@ def plans_in_turn(
 
 
 def shares(timings: Mapping[str, Timing], fitted: bool) -> dict[str, float]:
-    """What parts cannot do without, of what they take, by medians; rounds of fitted targets alone."""
+    """What parts cannot do without, of what they take, by medians; rounds if targets are fitted."""
     seconds = {name: timing.median for name, timing in timings.items()}
     found = {'acting': seconds['plans by hand'] / seconds['acting']}
     if fitted:
