@@ -85,7 +85,7 @@ ENTRIES = {
         dict.fromkeys(('mpq_learned', 'mpq_biased'), _MPQ_PENDULUM),
     ),
     'half_cheetah': Entry(
-        'HalfCheetah-v5', 15_000, (0, 1000, 2000, 3000),
+        'HalfCheetah-v5', 15_000, (500, 1000, 2000, 3000),
         # A model of one random episode misleads; generations follow the policy within an episode.
         {
             'task': 'gymnasium:HalfCheetah-v5',

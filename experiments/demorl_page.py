@@ -154,14 +154,16 @@ def _reached(group: list[dict[str, Any]], threshold: float, entry: Any) -> str:
 def _draw(rows: list[dict[str, Any]], entries: Mapping[str, Any], path: Path) -> None:
     names = [name for name in entries if _groups(rows, name)]
     figure = plots.new_figure(5.0 * len(names), 4.2)
+    colors = {agent: f'C{i}' for i, agent in enumerate(_LABELS)}
     for place, name in enumerate(names):
         axes, entry = figure.add_subplot(1, len(names), place + 1), entries[name]
         for agent, group in _groups(rows, name).items():
-            return_curves.draw(axes, _LABELS[agent], group, entry.steps)
+            return_curves.draw(axes, _LABELS[agent], group, entry.steps, colors[agent])
         for method, points in published.demorl_curves(entry.published).items():
             near = np.array([point for point in points if point[0] <= entry.steps])
             if len(near):
-                axes.plot(*near.T, marker='x', ls=':', lw=1, label=f'{_LABELS[method]}, published')
+                label = f'{_LABELS[method]}, published'
+                axes.plot(*near.T, marker='x', ls=':', lw=1, label=label, color=colors[method])
         axes.set_title(f'{entry.environment}: own return of training episodes', fontsize=9)
         axes.set_xlabel('environment steps')
         axes.legend(fontsize=7)

@@ -45,7 +45,9 @@ def steps_to(row: Mapping[str, Any], threshold: float, window: float) -> float:
     return float(reached[0]) if len(reached) else float('nan')
 
 
-def draw(axes: Any, name: str, rows: list[dict[str, Any]], steps: int) -> None:
+def draw(
+    axes: Any, name: str, rows: list[dict[str, Any]], steps: int, color: str | None = None
+) -> None:
     """The mean over rows of their last tenth of all steps, with its interval; no control a line."""
     if name == 'no control':
         mean = np.mean([np.mean(row['returns']) for row in rows])
@@ -53,7 +55,9 @@ def draw(axes: Any, name: str, rows: list[dict[str, Any]], steps: int) -> None:
         return
     at = np.linspace(0.1 * steps, steps, 19)
     curves = np.array([smoothed(row, at, 0.1 * steps) for row in rows])
-    (line,) = axes.plot(at, np.nanmean(curves, axis=0), label=name)
+    some = ~np.isnan(curves).all(axis=0)
+    at, curves = at[some], curves[:, some]
+    (line,) = axes.plot(at, np.nanmean(curves, axis=0), label=name, color=color)
     if len(curves) >= 5:
         low, high = np.array([confidence_interval(x) for x in curves.T]).T
         axes.fill_between(at, low, high, alpha=0.15, color=line.get_color(), lw=0)
