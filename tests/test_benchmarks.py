@@ -9,10 +9,12 @@ import numpy as np
 
 import mpq_jax
 from mpq_jax.benchmarks import floors, references
-from mpq_jax.benchmarks.contenders import planner_simulator
+from mpq_jax.benchmarks.contenders import planner_models, planner_simulator, start_states
 from mpq_jax.benchmarks.measure import take_turns
+from mpq_jax.dynamics import rollout
 from mpq_jax.learning import learner
 from mpq_jax.learning.q_function import make_network
+from mpq_jax.planning import scoring
 from mpq_jax.planning.agent import Agent
 from mpq_jax.suite.pendulum import wrap
 from tests.entry_points import run
@@ -104,3 +106,26 @@ def test_adam_by_hand_is_the_learners():
     np.testing.assert_allclose(
         q, agent.network.apply(after.params, observation, observation[:, :1]), atol=1e-6
     )
+
+
+def test_plans_by_hand_step_every_plan_from_every_state():
+    """Two states, three plans of two actions each, one rollout at a time."""
+    simulator = planner_simulator('pendulum', 'equations')
+    config = mpq_jax.set_fields(mpq_jax.preset('pendulum', 'mpq'), {'planner.num_samples': 3})
+    models = scoring.particle_models(
+        config.planner, planner_models(config, simulator, jax.random.key(0))
+    )
+    start = jax.tree.map(lambda leaf: leaf[0], start_states(simulator, 1)[0])
+    actions = jax.random.uniform(jax.random.key(1), (3, 2, 1), minval=-1.0, maxval=1.0)
+    params = make_network(config).init(jax.random.key(2), jnp.zeros(3), jnp.zeros(1))
+    weights, inputs = floors.weights_of(params), jnp.ones((3, 4))
+    found = floors.plans_in_turn(simulator, models, start, actions, weights, inputs, 2)
+    wanted, state = 0.0, start
+    for _ in range(2):
+        for n in range(3):
+            model = jax.tree.map(lambda leaf, n=n: leaf[n], models)
+            end = rollout(simulator, model, state, actions[n]).state.qpos
+            wanted += floors.forward(weights, inputs[n : n + 1] + end.sum())[0][0]
+        first = jax.tree.map(lambda leaf: leaf[0], models)
+        state = rollout(simulator, first, state, actions[0, :1]).state
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)

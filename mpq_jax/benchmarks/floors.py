@@ -93,10 +93,8 @@ def plans_in_turn(
 
     def step(state, _):
         ends = jax.vmap(roll, in_axes=(0, None, 0))(particles, state, actions).state
-        moved = jnp.sum(ends.qpos, axis=-1, keepdims=True)
-        return roll(first, state, actions[0, :1]).state, jnp.sum(
-            forward(weights, inputs + moved)[0]
-        )
+        q, _ = forward(weights, inputs + jnp.sum(ends.qpos, axis=-1, keepdims=True))
+        return roll(first, state, actions[0, :1]).state, jnp.sum(q)
 
     return jnp.sum(jax.lax.scan(step, start, None, length=count)[1])
 
