@@ -1,6 +1,7 @@
 """Batches of trajectories by native MuJoCo, on all cores, from arrays to arrays."""
 
 import collections
+import itertools
 import math
 import threading
 from typing import Any, NamedTuple
@@ -24,7 +25,8 @@ _MOST_MODELS = 1024  # edited models that a simulator keeps, or those of a call 
 _MOST_BATCHES = 2  # of the process, each with threads of its own
 _FULL = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _one_at_a_time = threading.Lock()  # to have the cores
-_batches: collections.OrderedDict[int, Batch] = collections.OrderedDict()  # by simulator
+_batches: collections.OrderedDict[int, Batch] = collections.OrderedDict()  # by simulator's number
+_numbers = itertools.count()  # an id would come again once a simulator is gone, its batch not
 
 
 class Physics(NamedTuple):
@@ -48,6 +50,7 @@ class NativeRollouts:
         self._hook = task.after_physics_step
         self._names = [p.name for p in task.parameters]
         self._models: dict[bytes, mujoco.MjModel] = {}
+        self._number = next(_numbers)
 
     def __call__(self, values, qpos, qvel, act, actions, poses=None) -> Physics:
         """Values `[..., P]`, state `[..., n]`, actions `[..., T, nu]`; axes of 1 are shared.
@@ -135,11 +138,11 @@ class NativeRollouts:
 
     def _batch(self, count: int) -> Batch:
         """This simulator's, of at least so many simulations."""
-        batch = _batches.pop(id(self), None)
+        batch = _batches.pop(self._number, None)
         if batch is None or batch.nsim < count:
             asleep = bool(self.model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_SLEEP)
             batch = Batch(self.model, count, usable_cores(), persistent=asleep)
-        _batches[id(self)] = batch  # the latest used stand last
+        _batches[self._number] = batch  # the latest used stand last
         while len(_batches) > _MOST_BATCHES:
             _batches.popitem(last=False)
         return batch
