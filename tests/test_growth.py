@@ -41,6 +41,19 @@ def test_simulators_give_their_threads_back(pendulum):
     assert psutil.Process().num_threads() <= before
 
 
+def test_a_simulator_gets_no_batch_of_one_that_is_gone():
+    """Where it was, the next one is made; its batch outlives it, and is of another layout."""
+    for name in ['pendulum', 'ball_in_cup'] * 5:
+        task = mpq_jax.load_task(name)
+        rollouts = native_rollouts.NativeRollouts(task, PhysicsConfig('mujoco'))
+        values = np.array([[task.true_parameters[p.name] for p in task.parameters]])
+        model = rollouts.model
+        position, speed = np.zeros((1, model.nq)), np.zeros((1, model.nv))
+        result = rollouts(values, position, speed, np.zeros((1, 0)), np.ones((1, 2, model.nu)))
+        assert result.qpos.shape == (1, 3, model.nq) and np.isfinite(result.qpos).all()
+        del rollouts, result
+
+
 @pytest.mark.parametrize('calls', [[2] * 10, [6, 6, 6]])
 def test_models_that_were_long_not_used_are_let_go(pendulum, monkeypatch, calls):
     """At most four stay, or as many as a call needs."""
