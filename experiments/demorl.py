@@ -68,11 +68,14 @@ AGENTS: dict[str, Fields] = {
     'mpq_learned': _MODEL | _LEARNED,
     'mpq_biased': _BIASED,
 }
-# Costs in units that suit Q.
-_MPQ_PENDULUM, _MPQ_CHEETAH = (
-    {'task': f'experiments.environment_tasks:{task}', 'planner.temperature': 0.01}
-    for task in ('inverted_pendulum', 'half_cheetah')
-)
+
+
+def _mpq(task: str) -> dict[str, Fields]:
+    """MPQ's rows, with costs in units that suit Q."""
+    fields = {'task': f'experiments.environment_tasks:{task}', 'planner.temperature': 0.01}
+    return dict.fromkeys(('mpq_learned', 'mpq_biased'), fields)
+
+
 ENTRIES = {
     'inverted_pendulum': Entry(
         'InvertedPendulum-v5', 5000, (100, 500, 950),
@@ -82,7 +85,7 @@ ENTRIES = {
             'dynamics.random_episodes': 10,
             'dynamics.batch_size': 256,
         },
-        dict.fromkeys(('mpq_learned', 'mpq_biased'), _MPQ_PENDULUM),
+        _mpq('inverted_pendulum'),
     ),
     'half_cheetah': Entry(
         'HalfCheetah-v5', 15_000, (500, 1000, 2000, 3000),
@@ -99,7 +102,7 @@ ENTRIES = {
         {
             'demorl': {'planner.noise_variance': 0.05, 'planner.elite_fraction': 0.25},
             'mopac': {'planner.noise_variance': 0.05},
-            **dict.fromkeys(('mpq_learned', 'mpq_biased'), _MPQ_CHEETAH),
+            **_mpq('half_cheetah'),
         },
         'HalfCheetah',
     ),

@@ -27,7 +27,8 @@ class Weights(NamedTuple):
 
 def weights_of(params: Any) -> Weights:
     """Those of a `QNetwork`, first layer first."""
-    layers = [params['params'][name] for name in sorted(params['params'])]
+    named = params['params']
+    layers = [named[f'Dense_{i}'] for i in range(len(named))]
     return Weights(tuple(x['kernel'] for x in layers), tuple(x['bias'] for x in layers))
 
 

@@ -133,15 +133,16 @@ def _calls(programs: Programs, state: MemberState, summary) -> dict[str, Any]:
     batch = _sampled(programs, state)
     planner, count = programs.config.planner, programs.config.num_seeds
     plan = planner.num_samples, planner.horizon - 1, agent.simulator.action_size
-    drawn = 2.0 * jax.random.normal(jax.random.key(0), (count, settings.num_states, *plan))
+    noise = jax.random.normal(jax.random.key(0), (count, settings.num_states, *plan))
+    actions = jnp.clip(2.0 * noise, -1.0, 1.0)
     common = programs.numbers, state, batch
     calls = _compiled(
         programs,
         ('target generation', targets, common),
         ('network updates', updates, common),
-        ('bare rollouts', bare, (*common, jnp.clip(drawn, -1.0, 1.0))),
+        ('bare rollouts', bare, (*common, actions)),
     )
-    calls |= _floors(programs, state, batch, drawn)
+    calls |= _floors(programs, state, batch, actions)
     # The run's own programs take over their state's buffers, so each call gets a copy.
     calls['acting'] = lambda: programs.collect(jax.tree.map(jnp.copy, state), 3)
     calls['learning round'] = lambda: programs.learn(jax.tree.map(jnp.copy, state), 3)
@@ -151,7 +152,7 @@ def _calls(programs: Programs, state: MemberState, summary) -> dict[str, Any]:
     return calls
 
 
-def _floors(programs: Programs, state: MemberState, batch, drawn: jax.Array) -> dict[str, Any]:
+def _floors(programs: Programs, state: MemberState, batch, actions: jax.Array) -> dict[str, Any]:
     """What a round and an episode cannot do without, by hand, for the same batch of seeds."""
     agent, settings = programs.agent, programs.config.learner
     inputs = jnp.concatenate([batch.observation, batch.action], axis=-1)
@@ -170,19 +171,19 @@ def _floors(programs: Programs, state: MemberState, batch, drawn: jax.Array) -> 
     def updates(weights, inputs, costs):
         return floors.adam_steps(weights, inputs, costs, settings.learning_rate, count)
 
-    def plans(numbers, models, start, drawn, weights, inputs):
+    def acting(numbers, models, start, plans, weights, inputs):
         particles = scoring.particle_models(numbers.planner, models)
-        ends = jnp.broadcast_to(inputs, (len(drawn), len(inputs)))
-        return floors.plans_in_turn(agent.simulator, particles, start, drawn, weights, ends, steps)
+        ends = jnp.broadcast_to(inputs, (len(plans), len(inputs)))
+        return floors.plans_in_turn(agent.simulator, particles, start, plans, weights, ends, steps)
 
     weights = floors.weights_of(state.learner.params)
     start = jax.tree.map(lambda leaf: leaf[:, 0], batch.next_state)
-    arguments = programs.numbers, state.models, start, drawn[:, 0], weights, inputs[:, 0]
+    arguments = programs.numbers, state.models, start, actions[:, 0], weights, inputs[:, 0]
     return _compiled(
         programs,
         ('Q by hand', values, (weights, inputs)),
         ('Adam by hand', updates, (weights, inputs[:, :size], batch.cost[:, :size])),
-        ('plans by hand', plans, arguments),
+        ('plans by hand', acting, arguments),
     )
 
 
