@@ -98,6 +98,7 @@ def test_a_rollout_has_them_as_a_loop_does(physics, ends):
     np.testing.assert_allclose(total, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_episode_has_them_on_every_real_system():
     """One program, and step by step on native MuJoCo: where plans start, and what is kept."""
     simulator = mpq_jax.make_simulator(TASK, BACKENDS[0])

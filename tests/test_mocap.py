@@ -146,6 +146,7 @@ def test_plans_from_many_states_on_many_models_have_their_own():
     assert np.ptp(totals[0]) > 0.01
 
 
+@pytest.mark.slow
 def test_an_episode_has_them_on_every_real_system():
     task = TASKS['moving']
     simulator = mpq_jax.make_simulator(task, BACKENDS[0])

@@ -31,10 +31,8 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    'robot',
-    [pytest.param(x, marks=() if x == 'half_cheetah' else pytest.mark.slow) for x in FILES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('robot', FILES)
 def test_the_steps_of_a_robot(robot, tmp_path):
     package, place = FILES[robot]
     if find_spec(package) is None:
@@ -64,6 +62,7 @@ def test_the_steps_of_a_robot(robot, tmp_path):
         assert Image.open(tmp_path / 'robot.png').size == (6 * 240, 180)
 
 
+@pytest.mark.slow
 def test_tuned_and_untuned_are_shown_on_other_seeds(tmp_path):
     """The table of a search that is done; the second call has nothing left to run."""
     settings = {'planner.temperature': 0.1, 'planner.noise_variance': 2.0}

@@ -139,6 +139,7 @@ def test_a_controller_acts_as_on_one_device(acting, case):
     assert np.abs(acting[f'{case} several actions']).max() > 0
 
 
+@pytest.mark.slow
 def test_a_run_learns_as_on_one_device_and_resumes_exactly(tmp_path):
     run_on(2, LEARNING, tmp_path)
     found = np.load(tmp_path / 'learning.npz')
