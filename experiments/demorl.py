@@ -70,10 +70,9 @@ AGENTS: dict[str, Fields] = {
 }
 
 
-def _mpq(task: str) -> dict[str, Fields]:
+def _mpq(task: str, fields: Fields) -> dict[str, Fields]:
     """MPQ's rows, with costs in units that suit Q."""
-    fields = {'task': f'experiments.environment_tasks:{task}', 'planner.temperature': 0.01}
-    return dict.fromkeys(('mpq_learned', 'mpq_biased'), fields)
+    return dict.fromkeys(('mpq_learned', 'mpq_biased'), {'task': task, **fields})
 
 
 ENTRIES = {
@@ -85,7 +84,7 @@ ENTRIES = {
             'dynamics.random_episodes': 10,
             'dynamics.batch_size': 256,
         },
-        _mpq('inverted_pendulum'),
+        _mpq('experiments.environment_tasks:inverted_pendulum', {'planner.temperature': 0.01}),
     ),
     'half_cheetah': Entry(
         'HalfCheetah-v5', 15_000, (500, 1000, 2000, 3000),
@@ -102,7 +101,10 @@ ENTRIES = {
         {
             'demorl': {'planner.noise_variance': 0.05, 'planner.elite_fraction': 0.25},
             'mopac': {'planner.noise_variance': 0.05},
-            **_mpq('half_cheetah'),
+            **_mpq(
+                'gymnasium:HalfCheetah-v5',
+                {'planner.temperature': 0.05, 'planner.discount': 0.97},
+            ),
         },
         'HalfCheetah',
     ),

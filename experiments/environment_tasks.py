@@ -31,10 +31,6 @@ def inverted_pendulum() -> Task:
     return _scaled(mpq_jax.load_task('gymnasium:InvertedPendulum-v5'))
 
 
-def half_cheetah() -> Task:
-    return _scaled(mpq_jax.load_task('gymnasium:HalfCheetah-v5'))
-
-
 def _scaled(task: Task) -> Task:
     cost, terminal_cost = task.cost, task.terminal_cost
     changes: dict[str, Any] = {'cost': lambda *seen: _SCALE * cost(*seen)}
