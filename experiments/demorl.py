@@ -72,7 +72,7 @@ AGENTS: dict[str, Fields] = {
 
 def _mpq(task: str, fields: Fields) -> dict[str, Fields]:
     """MPQ's rows, with costs in units that suit Q."""
-    return dict.fromkeys(('mpq_learned', 'mpq_biased'), {'task': task, **fields})
+    return {agent: {'task': task, **fields} for agent in ('mpq_learned', 'mpq_biased')}
 
 
 ENTRIES = {
