@@ -20,6 +20,7 @@ from mpq_jax.sweep import run_sweep
 from mpq_jax.sweep.grid import Fields, Grid
 
 FLAGS = flags.FLAGS
+STEPS = 'training.max_env_steps'
 
 
 class Entry(NamedTuple):
@@ -63,7 +64,7 @@ ENTRIES = {
         },
     ),
     'double_pendulum': Entry(
-        f'{_TASKS}:double_pendulum', 'gymnasium', 6, 32, 1,
+        f'{_TASKS}:double_pendulum', 'gymnasium', 3, 32, 1,
         # Episodes are short at first: a round after five of them.
         {'learner.episodes_per_round': 5, 'learner.num_states': 512, 'learner.epochs': 40},
         episodes=100,
@@ -71,7 +72,7 @@ ENTRIES = {
             'mppi_short': {'planner.horizon': 10, **_acting(4e-4, 0.02)},
             'mppi_long': _acting(4e-4, 0.02),
             'softq': _acting(0.005, 0.05),
-            'mpq': _acting(0.005, 0.05),
+            'mpq': {STEPS: 20_000, **_acting(0.005, 0.05)},
         },
     ),
     'half_cheetah': Entry(
@@ -88,10 +89,9 @@ def main() -> None:
     for name in () if FLAGS.draw_only else FLAGS.entries:
         for row, fields in rows_of(ENTRIES[name]).items():
             if row.split('_')[0] in FLAGS.agents:
-                run_sweep(
-                    Grid.of(_fixed(ENTRIES[name]), (fields,)), path / name / row, console=console
-                )
-                environments_page.write(path, ENTRIES, None)
+                for directory, fixed in _sweeps(ENTRIES[name], fields, path / name / row):
+                    run_sweep(Grid.of(fixed, (fields,)), directory, console=console)
+                    environments_page.write(path, ENTRIES, None)
     environments_page.write(path, ENTRIES, console)
 
 
@@ -108,6 +108,16 @@ def rows_of(entry: Entry) -> dict[str, Fields]:
         if row != 'none':
             fields |= entry.of_agent.get(row, {})
     return rows
+
+
+def _sweeps(entry: Entry, fields: Fields, path: Path) -> list[tuple[Path, Fields]]:
+    """A row's sweeps: one; of a bound on the steps one a seed, which ends when the seed is there."""
+    fixed = _fixed(entry)
+    if STEPS not in fields:
+        return [(path, fixed)]
+    alone = {'num_seeds': 1, 'episodes': fields[STEPS]}  # more episodes than there can be
+    seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds)
+    return [(path / str(seed), fixed | alone | {'seed': seed}) for seed in seeds]
 
 
 def _fixed(entry: Entry) -> Fields:
