@@ -111,11 +111,11 @@ def rows_of(entry: Entry) -> dict[str, Fields]:
 
 
 def _sweeps(entry: Entry, fields: Fields, path: Path) -> list[tuple[Path, Fields]]:
-    """A row's sweeps: one; of a bound on the steps one a seed, which ends when the seed is there."""
+    """A row's sweeps: one, or with a bound on the steps one a seed, which ends by itself."""
     fixed = _fixed(entry)
     if STEPS not in fields:
         return [(path, fixed)]
-    alone = {'num_seeds': 1, 'episodes': fields[STEPS]}  # more episodes than there can be
+    alone = {'num_seeds': 1, 'episodes': FLAGS.episodes or fields[STEPS]}  # more than there can be
     seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds)
     return [(path / str(seed), fixed | alone | {'seed': seed}) for seed in seeds]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from experiments import return_curves
 from experiments.return_curves import with_those_before
 from mpq_jax import published
 from mpq_jax.base.files import write_atomically
@@ -26,7 +27,9 @@ _DEFINITIONS = {
     'last_quarter': 'the same over the last quarter of the episodes',
     'success_share': "share of the control steps in the task's success",
     'environment_steps': 'a seed, training alone: none of these agents is tested apart',
-    'seconds': 'of all seeds as one batch, without compiling, beside other work: not a benchmark',
+    'episodes': 'a seed; the fewest where each ended by its steps',
+    'curve': 'steps are means over seeds, or a list a seed where each ended by its steps',
+    'seconds': 'of all seeds, without compiling, beside other work: not a benchmark',
     'interval': INTERVAL,
     'against_no_control, mpq_against_it': 'paired by seed, over all episodes',
 }
@@ -56,11 +59,13 @@ def write(path: Path, entries: dict[str, Any], console: Console | None) -> None:
 def _rows(path: Path, name: str, entry: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for row, label in _ROWS.items():
-        directory = SweepDirectory(path / row)
-        for outcome in read_outcomes(directory) if directory.sweep_file.exists() else ():
-            horizon = outcome.fields.get('planner.horizon')
+        # Of all seeds, or one a seed.
+        found = [SweepDirectory(each) for each in (path / row, *sorted((path / row).glob('*')))]
+        outcomes = [o for each in found if each.sweep_file.exists() for o in read_outcomes(each)]
+        if outcomes:
+            horizon = outcomes[0].fields.get('planner.horizon')
             agent = label + ('' if horizon is None else f' H={horizon}')
-            rows.append({'entry': name, 'agent': agent, **_figures(outcome, entry)})
+            rows.append({'entry': name, 'agent': agent, **_figures(outcomes, entry)})
     return rows
 
 
@@ -88,28 +93,37 @@ def _by_seed(row: dict[str, Any]) -> dict[int, float]:
     return dict(zip(row['seeds'], row['own_return'], strict=True))
 
 
-def _figures(outcome: Outcome, entry: Any) -> dict[str, Any]:
-    tables = outcome.tables
-    steps = entry.repeat * np.nan_to_num(tables['env_steps'])
+def _figures(outcomes: list[Outcome], entry: Any) -> dict[str, Any]:
+    seeds = [seed for outcome in outcomes for seed in outcome.seeds]
+    tables = {
+        column: [of_seed for outcome in outcomes for of_seed in outcome.tables[column]]
+        for column in ('own_return', 'success_share', 'env_steps', 'model_steps')
+    }  # a list of [E], which may differ
+    returns = tables['own_return']
+    steps = [entry.repeat * np.nan_to_num(own) for own in tables['env_steps']]
     figures = {
-        'own_return': tables['own_return'].mean(axis=1),
-        'last_quarter': last_quarter(tables['own_return']).mean(axis=1),
-        'success_share': tables['success_share'].mean(axis=1),
-        'environment_steps': steps[:, -1],
-        'model_steps': tables['model_steps'][:, -1],
+        'own_return': [own.mean() for own in returns],
+        'last_quarter': [last_quarter(own).mean() for own in returns],
+        'success_share': [own.mean() for own in tables['success_share']],
+        'environment_steps': [own[-1] for own in steps],
+        'model_steps': [own[-1] for own in tables['model_steps']],
     }
     rounded = {
         k: np.round(v, 3).tolist() for k, v in figures.items() if not np.isnan(v).all()
     }  # fmt: skip
+    episodes = [len(own) for own in returns]
+    alike = min(episodes) == max(episodes)
     return {
-        'seeds': outcome.seeds,
-        'episodes': tables['own_return'].shape[1],
-        'fields': outcome.fields,
+        'seeds': seeds,
+        'episodes': min(episodes),
+        'fields': outcomes[0].fields,
         **rounded,
-        'seconds': round(outcome.wall_seconds, 1),
+        'seconds': round(sum(outcome.wall_seconds for outcome in outcomes), 1),
         'curve': {
-            'environment_steps': np.round(steps.mean(axis=0)).tolist(),
-            'own_return': np.round(tables['own_return'], 2).tolist(),
+            'environment_steps': np.round(np.mean(steps, axis=0)).tolist()
+            if alike
+            else [np.round(own).tolist() for own in steps],
+            'own_return': [np.round(own, 2).tolist() for own in returns],
         },
     }
 
@@ -181,8 +195,13 @@ def _draw(rows: list[dict[str, Any]], entries: dict[str, Any], path: Path) -> No
 
 def _curve(axes: Any, row: dict[str, Any]) -> None:
     """Of many episodes the means of several at a time."""
-    steps = np.array(row['curve']['environment_steps'])
-    returns = np.array(row['curve']['own_return'])
+    steps = row['curve']['environment_steps']
+    if isinstance(steps[0], list):  # seeds apart
+        own = zip(steps, row['curve']['own_return'], strict=True)
+        seeds = [{'steps': at, 'returns': returns} for at, returns in own]
+        return_curves.draw(axes, row['agent'], seeds, min(at[-1] for at in steps))
+        return
+    steps, returns = np.array(steps), np.array(row['curve']['own_return'])
     together = max(1, returns.shape[1] // 20)
     whole = returns.shape[1] // together * together
     returns = returns[:, :whole].reshape(len(returns), -1, together).mean(axis=2)

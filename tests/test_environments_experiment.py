@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import environments_page
+from mpq_jax.figures import plots
 from mpq_jax.published import dm_control_returns
+from mpq_jax.sweep.results import Outcome
 from tests.entry_points import run
 
 pytest.importorskip('gymnasium', reason='the test extra is not installed')
@@ -45,3 +47,26 @@ def test_published_returns_stand_below_ours():
     lines = environments_page._published('cartpole-swingup')
     assert len(lines) == 6 and any('TD-MPC2' in line and '839' in line for line in lines)
     assert environments_page._published('') == []
+
+
+def test_seeds_that_ended_apart_are_one_row():
+    """Two runs of one seed, of three and of five episodes of ten steps."""
+    entry = SimpleNamespace(repeat=2)
+    outcomes = []
+    for seed, returns in ((100, [1.0, 2.0, 6.0]), (101, [0.0, 0.0, 0.0, 1.0, 9.0])):
+        steps = 10.0 * np.arange(1, len(returns) + 1)
+        columns = {'own_return': returns, 'env_steps': steps, 'model_steps': 3.0 * steps}
+        tables = {name: np.array([column]) for name, column in columns.items()}
+        tables['success_share'] = np.full((1, len(returns)), np.nan)
+        outcomes.append(Outcome({'agent': 'mpq'}, 'mpq', [seed], tables, 1.25))
+    row = environments_page._figures(outcomes, entry)
+    assert row['seeds'] == [100, 101] and row['episodes'] == 3 and row['seconds'] == 2.5
+    assert row['own_return'] == [3.0, 2.0] and row['last_quarter'] == [6.0, 9.0]
+    assert row['environment_steps'] == [60.0, 100.0] and row['model_steps'] == [90.0, 150.0]
+    assert row['curve']['environment_steps'][0] == [20.0, 40.0, 60.0]
+    assert 'success_share' not in row
+    axes = plots.new_figure(4.0, 4.0).add_subplot()
+    environments_page._curve(axes, {'agent': 'MPQ', **row})
+    (line,) = axes.get_lines()  # at 20 the first episode of each: 1 and 0
+    x, y = line.get_data()
+    assert y[np.searchsorted(x, 20.0)] == pytest.approx(0.5) and x[-1] == 60.0
