@@ -66,13 +66,17 @@ ENTRIES = {
     'double_pendulum': Entry(
         f'{_TASKS}:double_pendulum', 'gymnasium', 3, 32, 1,
         # Episodes are short at first: a round after five of them.
-        {'learner.episodes_per_round': 5, 'learner.num_states': 512, 'learner.epochs': 40},
-        episodes=100,
+        {
+            STEPS: 20_000,
+            'learner.episodes_per_round': 5,
+            'learner.num_states': 512,
+            'learner.epochs': 40,
+        },
         of_agent={
             'mppi_short': {'planner.horizon': 10, **_acting(4e-4, 0.02)},
             'mppi_long': _acting(4e-4, 0.02),
             'softq': _acting(0.005, 0.05),
-            'mpq': {STEPS: 20_000, **_acting(0.005, 0.05)},
+            'mpq': _acting(0.005, 0.05),
         },
     ),
     'half_cheetah': Entry(
@@ -113,9 +117,10 @@ def rows_of(entry: Entry) -> dict[str, Fields]:
 def _sweeps(entry: Entry, fields: Fields, path: Path) -> list[tuple[Path, Fields]]:
     """A row's sweeps: one, or with a bound on the steps one a seed, which ends by itself."""
     fixed = _fixed(entry)
-    if STEPS not in fields:
+    steps = (fixed | fields).get(STEPS)
+    if steps is None:
         return [(path, fixed)]
-    alone = {'num_seeds': 1, 'episodes': FLAGS.episodes or fields[STEPS]}  # more than there can be
+    alone = {'num_seeds': 1, 'episodes': FLAGS.episodes or steps}  # more than there can be
     seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds)
     return [(path / str(seed), fixed | alone | {'seed': seed}) for seed in seeds]
 

@@ -1,6 +1,7 @@
 """What came out in others' environments: a row an agent, beside published returns."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ _DEFINITIONS = {
     'success_share': "share of the control steps in the task's success",
     'environment_steps': 'a seed, training alone: none of these agents is tested apart',
     'episodes': 'a seed; the fewest where each ended by its steps',
-    'curve': 'steps are means over seeds, or a list a seed where each ended by its steps',
+    'curve': 'steps are means over seeds; where each ended by its steps a list a seed, of means of '
+    'several episodes at a time where there are more than 200',
     'seconds': 'of all seeds, without compiling, beside other work: not a benchmark',
     'interval': INTERVAL,
     'against_no_control, mpq_against_it': 'paired by seed, over all episodes',
@@ -113,6 +115,9 @@ def _figures(outcomes: list[Outcome], entry: Any) -> dict[str, Any]:
     }  # fmt: skip
     episodes = [len(own) for own in returns]
     alike = min(episodes) == max(episodes)
+    points, ends = returns, steps
+    if not alike:  # perhaps thousands of episodes a seed
+        points, ends = _in_parts(returns, np.mean), _in_parts(steps, lambda own: own[-1])
     return {
         'seeds': seeds,
         'episodes': min(episodes),
@@ -122,10 +127,18 @@ def _figures(outcomes: list[Outcome], entry: Any) -> dict[str, Any]:
         'curve': {
             'environment_steps': np.round(np.mean(steps, axis=0)).tolist()
             if alike
-            else [np.round(own).tolist() for own in steps],
-            'own_return': [np.round(own, 2).tolist() for own in returns],
+            else [np.round(own).tolist() for own in ends],
+            'own_return': [np.round(own, 2).tolist() for own in points],
         },
     }
+
+
+def _in_parts(columns: list[Any], of_part: Callable, most: int = 200) -> list[np.ndarray]:
+    """Each column [E] as a figure of each of at most so many parts."""
+    return [
+        np.array([of_part(part) for part in np.array_split(own, min(most, len(own)))])
+        for own in columns
+    ]
 
 
 def markdown(rows: list[dict[str, Any]], entries: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ def test_the_command_runs_each_agent_once_and_shows_the_environments_return(tmp_
     text = (tmp_path / 'environments.md').read_text()
     assert text.count('\n|') == 2 + len(agents) and 'TD-MPC2' not in text
     assert (tmp_path / 'environments.png').exists()
-    assert '1/1 episodes' in first.stdout and '1/1 episodes' not in second.stdout
+    assert 'compiling' in first.stdout and 'compiling' not in second.stdout
     # On a machine without these sweeps their rows stand.
     (tmp_path / 'double_pendulum').rename(tmp_path / 'elsewhere')
     entry = SimpleNamespace(real_system='gymnasium', published='')
