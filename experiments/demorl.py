@@ -69,9 +69,12 @@ AGENTS: dict[str, Fields] = {
     'mpq_biased': _BIASED,
 }
 
-# In units that suit Q.
-_SMALL_COSTS: Fields = {
+# In units that suit Q; a look-ahead of 0.2 s.
+_SHORT_PLANS: Fields = {
     'task': 'experiments.environment_tasks:inverted_pendulum',
+    'planner.horizon': 5,
+    'planner.noise': 'white',
+    'planner.noise_variance': 0.05,
     'planner.temperature': 0.01,
 }
 ENTRIES = {
@@ -83,7 +86,7 @@ ENTRIES = {
             'dynamics.random_episodes': 10,
             'dynamics.batch_size': 256,
         },
-        {'mpq_learned': _SMALL_COSTS, 'mpq_biased': _SMALL_COSTS},
+        {'mpq_learned': _SHORT_PLANS, 'mpq_biased': _SHORT_PLANS},
     ),
     'half_cheetah': Entry(
         'HalfCheetah-v5', 15_000, (500, 1000, 2000, 3000),
