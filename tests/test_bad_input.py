@@ -34,6 +34,7 @@ from tests.conftest import tiny_config
         ('learner.learning_rate', float('inf'), 'above 0'),
         ('learner.target_iterations', -1, 'at least 0'),
         ('learner.polyak', 0.0, 'above 0'),
+        ('learner.q_scale', 0.0, 'above 0'),
         ('execution.memory_gib', -1.0, 'at least 0'),
         ('planner_physics.backend', 'bullet', 'one of auto, jax, mjx, mujoco, equations'),
         ('planner_model', 'wrong', 'one of biased, true'),

@@ -124,6 +124,28 @@ def test_one_gradient_step_is_adam_on_the_mean_squared_error():
     assert np.isclose(metrics.q_loss, loss(before.params), rtol=1e-5)
 
 
+def test_costs_in_other_units_with_a_q_scale_are_the_same_round():
+    """Costs, temperature and Q fifty times as large: Adam's steps do not see it."""
+    config = LearnerConfig(num_states=32, minibatch_size=8, epochs=3)
+    rounds = []
+    for units in (1.0, 50.0):
+        cost = lq_task().cost
+        task = lq_task(cost=lambda *seen, k=units, cost=cost: k * cost(*seen))
+        agent = Agent(make_simulator(task), QNetwork(8, 2, units))
+        planner = dataclasses.replace(PLANNER, horizon=3, temperature=0.3 * units)
+        batch = transitions(agent.simulator, 64)
+        buffer = stored(batch._replace(cost=units * batch.cost), 64)
+        before = learner.init(config, agent, jnp.zeros(1), jax.random.key(0))
+        after, metrics = learn(planner, config, agent, (), before, buffer, jax.random.key(1))
+        rounds.append((before.params, after.params, metrics))
+    (before, once, plain), (_, again, large) = rounds
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, once)
+    assert max(jax.tree.leaves(moved)) > 5e-3  # twelve steps of a thousandth
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), once, again)
+    assert np.isclose(large.q_loss, 2500.0 * plain.q_loss, rtol=1e-3)
+    assert np.isclose(large.target_mean, 50.0 * plain.target_mean, rtol=1e-3)
+
+
 @pytest.mark.parametrize('mode', ['fitted', 'per_minibatch'])
 def test_rounds_fit_known_targets(mode):
     batch = transitions(lq_agent().simulator, 256, terminated=True)

@@ -26,6 +26,7 @@ class LearnerConfig:
     buffer_capacity: int = static(20_000)  # transitions a seed
     hidden_width: int = static(100)
     hidden_layers: int = static(2)
+    q_scale: float = static(1.0)  # Q is this times the network's output: about a usual cost to go
     learning_rate: float = 1e-3  # Adam
     polyak: float = 0.005  # target network: share of the new parameters a gradient step
 
@@ -50,5 +51,6 @@ class LearnerConfig:
                 self.num_states,
                 f'at least learner.minibatch_size = {self.minibatch_size}',
             )
+        check_between('learner.q_scale', self.q_scale, 0.0, None, open_low=True)
         check_between('learner.learning_rate', self.learning_rate, 0.0, None, open_low=True)
         check_between('learner.polyak', self.polyak, 0.0, 1.0, open_low=True)

@@ -41,6 +41,7 @@ class QNetwork(nn.Module):
 
     hidden_width: int = 100
     hidden_layers: int = 2
+    scale: float = 1.0  # of Q; the layers begin with some tenths
 
     @nn.compact
     def __call__(self, observation: jax.Array, action: jax.Array) -> jax.Array:
@@ -48,11 +49,13 @@ class QNetwork(nn.Module):
         x = jnp.concatenate([observation, action], axis=-1)
         for _ in range(self.hidden_layers):
             x = tanh(nn.Dense(self.hidden_width)(x))
-        return nn.Dense(1)(x)[..., 0]
+        q = nn.Dense(1)(x)[..., 0]
+        return q if self.scale == 1.0 else self.scale * q
 
 
 def make_network(config: Config) -> QNetwork | None:
     """The network of a config's agent; None for one that does not learn."""
     if not config.learns_q:
         return None
-    return QNetwork(config.learner.hidden_width, config.learner.hidden_layers)
+    learner = config.learner
+    return QNetwork(learner.hidden_width, learner.hidden_layers, learner.q_scale)

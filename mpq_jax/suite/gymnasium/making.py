@@ -7,7 +7,7 @@ from mpq_jax.base.validation import TaskError, nearest
 from mpq_jax.suite import scaled_bodies
 from mpq_jax.suite.gymnasium import arms, pendula, published, runners
 from mpq_jax.suite.gymnasium.installed import Installed, find
-from mpq_jax.suite.gymnasium.settings import CHOSEN_ON, LONG_HORIZON, settings
+from mpq_jax.suite.gymnasium.settings import CHOSEN_ON, LONG_HORIZON, agent_settings, settings
 from mpq_jax.tasks import RandomizedParameter, Task
 
 
@@ -81,6 +81,7 @@ def make_task(environment_id: str) -> Task:
         set_parameters=scaled_bodies.set_parameters,
         settings=suits,
         settings_chosen_on=CHOSEN_ON.get(environment_id, ''),
+        agent_settings=agent_settings(environment_id),
         agent_presets=published.presets(environment_id),
         long_horizon=LONG_HORIZON,
         **entry.parts(environment, suits['planner.discount']),
