@@ -72,9 +72,11 @@ ENTRIES = {
             'learner.num_states': 512,
             'learner.epochs': 40,
         },
+        episodes=100,
         of_agent={
             'mppi_short': {'planner.horizon': 10, **_acting(4e-4, 0.02)},
-            'mppi_long': _acting(4e-4, 0.02),
+            # Four model steps for one of H=10, and nothing learned: only a hundred episodes.
+            'mppi_long': {STEPS: 0, **_acting(4e-4, 0.02)},
             'softq': _acting(0.005, 0.05),
             'mpq': _acting(0.005, 0.05),
         },
@@ -118,7 +120,7 @@ def _sweeps(entry: Entry, fields: Fields, path: Path) -> list[tuple[Path, Fields
     """A row's sweeps: one, or with a bound on the steps one a seed, which ends by itself."""
     fixed = _fixed(entry)
     steps = (fixed | fields).get(STEPS)
-    if steps is None:
+    if not steps:
         return [(path, fixed)]
     alone = {'num_seeds': 1, 'episodes': FLAGS.episodes or steps}  # more than there can be
     seeds = range(FLAGS.seed, FLAGS.seed + FLAGS.num_seeds)
