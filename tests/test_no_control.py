@@ -8,7 +8,7 @@ import pytest
 import mpq_jax
 from mpq_jax.base import keys
 from mpq_jax.comparison import baselines as comparison
-from mpq_jax.environments.episode import episode_keys
+from mpq_jax.environments.episode import SUCCESSES, episode_keys
 from mpq_jax.report.tables import evaluations
 from mpq_jax.runs.metrics import read_table
 from mpq_jax.suite.pendulum import reset
@@ -126,6 +126,24 @@ def test_a_run_with_successes_is_held_against_no_control_unasked(tmp_path):
         'MPPI H=2', 'MPPI H=2, no control'
     ]  # fmt: skip
     assert 'success where no control fails' in table.columns
+
+
+@pytest.mark.parametrize(
+    ('paid', 'verdict'), [((9.0, 900.0), 'better'), ((9.0, np.nan), 'not better')]
+)
+def test_an_environments_own_return_is_what_no_control_is_held_against(paid, verdict):
+    """Where not to have fallen yet is success, nothing else tells a fall from a whole episode."""
+
+    def entry(label, own_return, no_control):
+        columns = {name: np.ones((2, 4)) for name in (*SUCCESSES, 'env_steps', 'model_steps')}
+        columns['own_return'] = np.full((2, 4), own_return)
+        return comparison.Entry(label, [0, 1], columns, no_control)
+
+    entries = [entry('no control', paid[0], True), entry('MPQ H=5', paid[1], False)]
+    table = comparison._table('pendulum', entries, SUCCESSES)
+    judged = table.columns[-1]
+    assert judged.header == ('own return ' if verdict == 'better' else '') + 'against no control'
+    assert list(judged.cells) == ['', verdict]
 
 
 def test_real_systems_of_ones_own_are_not_driven_for_it():

@@ -22,6 +22,7 @@ from mpq_jax.suite import presets
 from mpq_jax.tasks import load_task
 
 _NO_CONTROL = 'no_control'  # its directory among the baselines
+_BY_OWN_RETURN = 'own_return', 'own return '
 
 
 class Entry(NamedTuple):
@@ -112,16 +113,19 @@ def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
     measure, digits = measures[0], 0 if measures[0] == 'return' else 2
     counts = [len(entry.seeds) for entry in entries]
     number = f', {counts[0]} seeds' if len(set(counts)) == 1 else ''
-    references = [_by_seed(entry, measure) for entry in entries if entry.no_control]
     headings = [f'{part}{number}' for part in ('all episodes', 'last quarter')]
     if measure == 'success':
         headings += [f'at the end{number}', f'share of time{number}']
     ends = load_task(task).terminated is not None  # then lengths tell as much as returns
     headings += [f'control steps an episode{number}'] * ends
-    pays = any(np.isfinite(entry.columns['own_return']).any() for entry in entries)
+    paid = [np.isfinite(entry.columns['own_return']) for entry in entries]
+    pays = any(each.any() for each in paid)
+    # By what the environment pays, where all know it: not to have fallen yet is success too.
+    judged, of = (measure, '') if not all(each.all() for each in paid) else _BY_OWN_RETURN
+    references = [_by_seed(entry, judged) for entry in entries if entry.no_control]
     headings += [f"environment's own return{number}"] * pays
     headings = [*([] if number else ['seeds']), *headings, 'model steps a seed']
-    headings += ['against no control'] * bool(references)
+    headings += [f'{of}against no control'] * bool(references)
     table = Table(title=f'{task}: {measure}, mean [95 % interval] or mean (each seed)')
     table.add_column('agent', no_wrap=True)
     for heading in headings:
@@ -138,7 +142,7 @@ def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
             cells.append(describe_mean(entry.columns['own_return'].mean(axis=1)))
         cells.append(f'{np.nanmean(entry.columns["model_steps"][:, -1]):,.0f}')
         if references:
-            own = _by_seed(entry, measure)
+            own = _by_seed(entry, judged)
             cells.append('' if entry.no_control else against(own, references[0]))
         table.add_row(entry.label, *cells)
     return table
