@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pytest
 
 from experiments import planners_table
 from tests.entry_points import run
@@ -38,6 +39,7 @@ def test_rows_are_of_the_numbers_that_were_chosen(tmp_path):
     assert planners_table.kept_row(elsewhere, 'cup', 'cem') is None
 
 
+@pytest.mark.slow
 def test_the_command_chooses_on_other_seeds_than_it_shows(tmp_path):
     """And goes on where it was: the second call has nothing left to run."""
     flags = [

@@ -94,6 +94,7 @@ def test_the_command_writes_settings_that_the_task_can_have(tmp_path):
     assert config.planner.temperature == settings['planner.temperature']
 
 
+@pytest.mark.slow
 def test_planners_are_searched_with_the_fields_that_all_of_them_have(tmp_path):
     """And fields of another planner, where it is the only one."""
     small = ['--set=planner.num_samples=16', '--set=belief.num_draws=1', '--hours=0']
