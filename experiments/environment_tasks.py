@@ -33,7 +33,11 @@ def inverted_pendulum() -> Task:
 
 def _scaled(task: Task) -> Task:
     cost, terminal_cost = task.cost, task.terminal_cost
-    changes: dict[str, Any] = {'cost': lambda *seen: _SCALE * cost(*seen)}
+    # What suits an agent was chosen for costs as they are, with a scale of Q in their place.
+    changes: dict[str, Any] = {
+        'cost': lambda *seen: _SCALE * cost(*seen),
+        'agent_settings': {},
+    }
     if terminal_cost is not None:
         changes['terminal_cost'] = lambda *seen: _SCALE * terminal_cost(*seen)
     return dataclasses.replace(task, **changes)

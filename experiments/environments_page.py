@@ -115,9 +115,12 @@ def _figures(outcomes: list[Outcome], entry: Any) -> dict[str, Any]:
     }  # fmt: skip
     episodes = [len(own) for own in returns]
     alike = min(episodes) == max(episodes)
-    points, ends = returns, steps
-    if not alike:  # perhaps thousands of episodes a seed
-        points, ends = _in_parts(returns, np.mean), _in_parts(steps, lambda own: own[-1])
+    ends: Any
+    if alike:
+        ends = np.round(np.mean(steps, axis=0)).tolist()
+    else:  # perhaps thousands of episodes a seed
+        returns = _in_parts(returns, np.mean)
+        ends = [np.round(own).tolist() for own in _in_parts(steps, lambda own: own[-1])]
     return {
         'seeds': seeds,
         'episodes': min(episodes),
@@ -125,10 +128,8 @@ def _figures(outcomes: list[Outcome], entry: Any) -> dict[str, Any]:
         **rounded,
         'seconds': round(sum(outcome.wall_seconds for outcome in outcomes), 1),
         'curve': {
-            'environment_steps': np.round(np.mean(steps, axis=0)).tolist()
-            if alike
-            else [np.round(own).tolist() for own in ends],
-            'own_return': [np.round(own, 2).tolist() for own in points],
+            'environment_steps': ends,
+            'own_return': [np.round(own, 2).tolist() for own in returns],
         },
     }
 

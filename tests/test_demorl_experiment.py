@@ -21,6 +21,18 @@ def row(agent, seed, returns, steps=1000):
     }  # fmt: skip
 
 
+def test_costs_in_smaller_units_have_no_scale_of_q_beside_them():
+    """What the task of the same environment has for MPQ was chosen for costs as they are."""
+    pytest.importorskip('gymnasium', reason='the test extra is not installed')
+    entry = demorl.ENTRIES['inverted_pendulum']
+    biased, learned = (
+        demorl.config_of(entry, f'mpq_{model}', 100) for model in ('biased', 'learned')
+    )
+    assert biased.learner.q_scale == learned.learner.q_scale == 1.0
+    assert (biased.planner.horizon, biased.planner.noise) == (5, 'white')
+    assert (learned.planner.horizon, learned.planner.noise) == (16, 'knots')
+
+
 @pytest.mark.parametrize('name', list(demorl.ENTRIES))
 def test_policies_differ_in_what_they_learn_from_alone(name):
     entry = demorl.ENTRIES[name]

@@ -22,7 +22,6 @@ from mpq_jax.suite import presets
 from mpq_jax.tasks import load_task
 
 _NO_CONTROL = 'no_control'  # its directory among the baselines
-_BY_OWN_RETURN = 'own_return', 'own return '
 
 
 class Entry(NamedTuple):
@@ -121,10 +120,11 @@ def _table(task: str, entries: list[Entry], measures: tuple[str, ...]) -> Table:
     paid = [np.isfinite(entry.columns['own_return']) for entry in entries]
     pays = any(each.any() for each in paid)
     # By what the environment pays, where all know it: not to have fallen yet is success too.
-    judged, of = (measure, '') if not all(each.all() for each in paid) else _BY_OWN_RETURN
+    judged = 'own_return' if all(each.all() for each in paid) else measure
     references = [_by_seed(entry, judged) for entry in entries if entry.no_control]
     headings += [f"environment's own return{number}"] * pays
     headings = [*([] if number else ['seeds']), *headings, 'model steps a seed']
+    of = 'own return ' if judged == 'own_return' else ''
     headings += [f'{of}against no control'] * bool(references)
     table = Table(title=f'{task}: {measure}, mean [95 % interval] or mean (each seed)')
     table.add_column('agent', no_wrap=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 LONG_HORIZON = 64
 _ON = 'seeds 0 to {}, tuning starts, first {} steps, plain MPPI on the true model'
-# Of the others nothing was chosen: their settings are a first guess.
 _MPQ_ON = 'seeds 0 and 1, tuning starts, 5000 steps and more, MPQ on the biased model'
+# Of the others nothing was chosen: their settings are a first guess.
 CHOSEN_ON = {
     'InvertedPendulum-v5': _MPQ_ON,
     'InvertedDoublePendulum-v5': f"{_ON.format(4, 100)}; MPQ's: {_MPQ_ON}",
@@ -43,8 +43,6 @@ _OF: dict[str, dict[str, Any]] = {
     'Humanoid-v5': {'planner_physics.backend': 'mujoco'},
     'HumanoidStandup-v5': {'planner_physics.backend': 'mujoco'},
 }
-
-
 # Q at the end of a short plan of little noise balances what MPPI wants a longer one for.
 _MPQ: dict[str, dict[str, Any]] = {
     'InvertedPendulum-v5': {
