@@ -45,7 +45,7 @@ def test_the_environment_of_the_readme(tmp_path, monkeypatch):
     assert len(code.splitlines()) <= 10
     small = "{'num_seeds': 1, 'learner.num_states': 64, 'learner.epochs': 1, 'planner.horizon': 4, "
     small += "'training.validation_episodes': 0, 'episodes': 2, "
-    code = code.replace("{'real", f"{small}'real").replace(", 'episodes': 120", '')
+    code = code.replace("{'real", f"{small}'real").replace(", 'episodes': 150", '')
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(code, 'README.md', 'exec'), names)
